@@ -1,0 +1,288 @@
+//! Builds the catalog: names every tool and prompt, indexes routes, keeps listings as ready bytes.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+use domain::{QualifiedName, ServerId, Target, ToolName};
+use guardrails::Cleared;
+use protocol::{Edit, Era, ListKind, Object, param_headers, splice};
+
+use crate::{Listing, Naming, Route, template::Template};
+
+/// Something odd in an upstream's listing that its owner should know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The upstream.
+    pub server: ServerId,
+    /// The item's name, made printable; empty when it has none.
+    pub item: String,
+    /// What is wrong with it, and what was done.
+    pub what: String,
+}
+
+/// Everything that all upstreams offer, named and indexed. Immutable: a change builds the next one.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    pub(crate) servers: Vec<ServerEntry>,
+    pub(crate) tools: HashMap<QualifiedName, Route>,
+    pub(crate) prompts: HashMap<QualifiedName, Route>,
+    findings: Vec<Finding>,
+}
+
+/// One upstream's part of the catalog.
+#[derive(Debug)]
+pub(crate) struct ServerEntry {
+    pub(crate) id: ServerId,
+    pub(crate) era: Era,
+    pub(crate) capabilities: Bytes,
+    pub(crate) instructions: Option<String>,
+    pub(crate) tools: HashMap<ToolName, Route>,
+    pub(crate) prompts: HashMap<ToolName, Route>,
+    pub(crate) resources: HashSet<String>,
+    pub(crate) templates: Vec<Template>,
+    pub(crate) has_resources: bool,
+    pub(crate) tool_count: usize,
+    /// Comma-joined items per kind: under their own names, and under qualified ones.
+    own: HashMap<ListKind, Bytes>,
+    qualified: HashMap<ListKind, Bytes>,
+}
+
+impl ServerEntry {
+    /// Returns the comma-joined items of one kind, ready to stand in an array.
+    pub(crate) fn block(&self, kind: ListKind, qualified: bool) -> &Bytes {
+        static EMPTY: Bytes = Bytes::new();
+        let blocks = if qualified { &self.qualified } else { &self.own };
+        blocks.get(&kind).unwrap_or(&EMPTY)
+    }
+}
+
+impl Catalog {
+    /// Builds the catalog over all screened listings. The order of servers is the order of their names.
+    pub fn build<'a>(
+        naming: Naming,
+        listings: impl IntoIterator<Item = (&'a ServerId, &'a Cleared<Listing>)>,
+    ) -> Self {
+        let mut findings = Vec::new();
+        let mut drafts: Vec<Draft> =
+            listings.into_iter().map(|(id, listing)| Draft::read(id, listing.get(), &mut findings)).collect();
+        drafts.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut catalog = Self { findings, ..Self::default() };
+        for kind in [ListKind::Tools, ListKind::Prompts] {
+            let names = qualified_names(naming, kind, &drafts);
+            for draft in &mut drafts {
+                draft.name_items(kind, &names);
+            }
+        }
+        for draft in drafts {
+            catalog.add(draft);
+        }
+        catalog
+    }
+
+    /// Returns what is odd in the listings.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Returns how many tools a server offers; `None` when it has no listing.
+    pub fn tool_count(&self, server: &ServerId) -> Option<usize> {
+        self.server(server).map(|entry| entry.tool_count)
+    }
+
+    /// Tells whether the server is listed.
+    pub fn has_server(&self, server: &ServerId) -> bool {
+        self.server(server).is_some()
+    }
+
+    pub(crate) fn server(&self, id: &ServerId) -> Option<&ServerEntry> {
+        self.servers.binary_search_by(|entry| entry.id.cmp(id)).ok().map(|found| &self.servers[found])
+    }
+
+    fn add(&mut self, draft: Draft) {
+        for item in &draft.tools {
+            self.tools.insert(item.qualified.clone().expect("tools were named"), item.route.clone());
+        }
+        for item in &draft.prompts {
+            self.prompts.insert(item.qualified.clone().expect("prompts were named"), item.route.clone());
+        }
+        self.servers.push(draft.finish());
+    }
+}
+
+/// A tool or prompt on its way into the catalog.
+struct Item {
+    name: ToolName,
+    raw: Bytes,
+    route: Route,
+    qualified: Option<QualifiedName>,
+}
+
+struct Draft {
+    id: ServerId,
+    listing: Listing,
+    tools: Vec<Item>,
+    prompts: Vec<Item>,
+}
+
+impl Draft {
+    fn read(id: &ServerId, listing: &Listing, findings: &mut Vec<Finding>) -> Self {
+        let mut draft =
+            Self { id: id.clone(), listing: listing.clone(), tools: Vec::new(), prompts: Vec::new() };
+        draft.tools = draft.read_items(ListKind::Tools, findings, read_tool);
+        draft.prompts = draft.read_items(ListKind::Prompts, findings, read_prompt);
+        draft
+    }
+
+    fn read_items(
+        &self,
+        kind: ListKind,
+        findings: &mut Vec<Finding>,
+        read: fn(&ServerId, &Bytes) -> Result<Item, Finding>,
+    ) -> Vec<Item> {
+        let mut seen = HashSet::new();
+        let mut items = Vec::new();
+        for raw in self.listing.items(kind) {
+            match read(&self.id, raw) {
+                Ok(item) if seen.insert(item.name.clone()) => items.push(item),
+                Ok(item) => {
+                    findings.push(finding(&self.id, item.name.as_str(), "listed twice; the first one counts"))
+                }
+                Err(found) => findings.push(found),
+            }
+        }
+        items
+    }
+
+    const fn items(&self, kind: ListKind) -> &Vec<Item> {
+        match kind {
+            ListKind::Tools => &self.tools,
+            ListKind::Prompts | ListKind::Resources | ListKind::ResourceTemplates => &self.prompts,
+        }
+    }
+
+    fn name_items(&mut self, kind: ListKind, names: &Names) {
+        let id = self.id.clone();
+        let items = if kind == ListKind::Tools { &mut self.tools } else { &mut self.prompts };
+        for item in items {
+            item.qualified = names.get(&(id.clone(), item.name.clone())).cloned();
+        }
+    }
+
+    fn finish(self) -> ServerEntry {
+        let mut own = HashMap::new();
+        let mut qualified = HashMap::new();
+        for (kind, items) in [(ListKind::Tools, &self.tools), (ListKind::Prompts, &self.prompts)] {
+            own.insert(kind, join(items.iter().map(|item| item.raw.clone())));
+            qualified.insert(kind, join(items.iter().map(renamed)));
+        }
+        for kind in [ListKind::Resources, ListKind::ResourceTemplates] {
+            let block = join(self.listing.items(kind).iter().cloned());
+            own.insert(kind, block.clone());
+            qualified.insert(kind, block);
+        }
+        let members = |items: &[Bytes], name: &str| -> Vec<String> {
+            items
+                .iter()
+                .filter_map(|raw| Some(Object::parse(raw, &[]).ok()?.string(name)?.into_owned()))
+                .collect()
+        };
+        let routes =
+            |items: &[Item]| items.iter().map(|item| (item.name.clone(), item.route.clone())).collect();
+        ServerEntry {
+            era: self.listing.era(),
+            tool_count: self.tools.len(),
+            tools: routes(&self.tools),
+            prompts: routes(&self.prompts),
+            resources: members(&self.listing.resources, "uri").into_iter().collect(),
+            templates: members(&self.listing.templates, "uriTemplate")
+                .iter()
+                .map(|t| Template::new(t))
+                .collect(),
+            has_resources: declares(&self.listing.capabilities, "resources"),
+            capabilities: self.listing.capabilities,
+            instructions: self.listing.instructions,
+            id: self.id,
+            own,
+            qualified,
+        }
+    }
+}
+
+fn read_tool(server: &ServerId, raw: &Bytes) -> Result<Item, Finding> {
+    let object = Object::parse(raw, &["name", "inputSchema"])
+        .map_err(|fault| finding(server, "", &fault.to_string()))?;
+    let name = item_name(server, &object)?;
+    let plan = object.get("inputSchema").map_or(Ok(Vec::new()), param_headers::plan);
+    let plan = plan.map_err(|fault| finding(server, name.as_str(), &format!("not offered: {fault}")))?;
+    let route = Route::to(server.clone(), Target::Tool(name.clone()), plan);
+    Ok(Item { name, raw: raw.clone(), route, qualified: None })
+}
+
+fn read_prompt(server: &ServerId, raw: &Bytes) -> Result<Item, Finding> {
+    let object = Object::parse(raw, &["name"]).map_err(|fault| finding(server, "", &fault.to_string()))?;
+    let name = item_name(server, &object)?;
+    let route = Route::to(server.clone(), Target::Prompt(name.clone()), Vec::new());
+    Ok(Item { name, raw: raw.clone(), route, qualified: None })
+}
+
+fn item_name(server: &ServerId, object: &Object<'_>) -> Result<ToolName, Finding> {
+    let name =
+        object.string("name").ok_or_else(|| finding(server, "", "an item without a name; not offered"))?;
+    ToolName::new(name.as_ref()).map_err(|fault| finding(server, &name, &fault.to_string()))
+}
+
+/// Longest part of an item's name that a finding shows, in characters.
+const SHOWN_NAME: usize = 80;
+
+fn finding(server: &ServerId, item: &str, what: &str) -> Finding {
+    let item = item.chars().take(SHOWN_NAME).flat_map(char::escape_debug).collect();
+    Finding { server: server.clone(), item, what: what.to_owned() }
+}
+
+fn declares(capabilities: &[u8], name: &str) -> bool {
+    Object::parse(capabilities, &[]).is_ok_and(|object| object.get(name).is_some())
+}
+
+type Names = HashMap<(ServerId, ToolName), QualifiedName>;
+
+/// Names every item of a kind. Items whose names are equal all the same are told apart by suffixes, all of them.
+fn qualified_names(naming: Naming, kind: ListKind, drafts: &[Draft]) -> Names {
+    let mut owners: HashMap<QualifiedName, Vec<(ServerId, ToolName)>> = HashMap::new();
+    for draft in drafts {
+        for item in draft.items(kind) {
+            let name = naming.qualify(&draft.id, &item.name);
+            owners.entry(name).or_default().push((draft.id.clone(), item.name.clone()));
+        }
+    }
+    let mut names = Names::new();
+    for (name, owners) in owners {
+        let alone = owners.len() == 1;
+        for owner in owners {
+            let name = if alone { name.clone() } else { naming.distinguish(&owner.0, &owner.1) };
+            names.insert(owner, name);
+        }
+    }
+    names
+}
+
+/// Returns an item's JSON with its qualified name; every other byte stays.
+fn renamed(item: &Item) -> Bytes {
+    let object = Object::parse(&item.raw, &[]).expect("the item was read before");
+    let at = object.span("name").expect("the item has a name");
+    let name = serde_json::to_vec(item.qualified.as_ref().expect("the item was named").as_str())
+        .expect("a string is JSON");
+    let mut out = Vec::with_capacity(item.raw.len() + name.len());
+    splice(&mut out, &item.raw, &[Edit { at, with: &name }]);
+    out.into()
+}
+
+fn join(items: impl Iterator<Item = Bytes>) -> Bytes {
+    let mut out = Vec::new();
+    for item in items {
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        out.extend_from_slice(&item);
+    }
+    out.into()
+}

@@ -1,0 +1,14 @@
+//! Turns screened upstream listings into one immutable [`Catalog`]: names, collisions, ready bytes, routes.
+//! No IO and no policy: who may use a route is decided in `policy`. Listings are fetched by `upstream`.
+
+mod build;
+mod list;
+mod listing;
+mod naming;
+mod route;
+mod template;
+
+pub use build::{Catalog, Finding};
+pub use listing::Listing;
+pub use naming::{NameLimit, Naming, NamingStyle};
+pub use route::{NoRoute, Route, View};

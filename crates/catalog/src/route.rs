@@ -1,0 +1,126 @@
+//! From a name or URI in a request to the one upstream that owns it.
+
+use std::{borrow::Cow, sync::Arc};
+
+use domain::{ServerId, ServerScope, Subject, Target};
+use protocol::{Routing, param_headers::ParamHeader};
+
+use crate::Catalog;
+
+/// What a client's endpoint shows.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum View {
+    /// Every upstream, under qualified names.
+    All,
+    /// One upstream under its own names.
+    Server(ServerId),
+}
+
+impl View {
+    /// Tells whether the endpoint shows this upstream.
+    pub fn shows(&self, server: &ServerId) -> bool {
+        match self {
+            Self::All => true,
+            Self::Server(only) => only == server,
+        }
+    }
+}
+
+/// A way to one thing on one upstream. Only the catalog makes routes, so each leads to something that was listed.
+///
+/// ```compile_fail
+/// let route = catalog::Route { subject: todo!(), param_headers: todo!() }; // private fields
+/// ```
+#[derive(Debug, Clone)]
+pub struct Route {
+    subject: Arc<Subject>,
+    param_headers: Arc<[ParamHeader]>,
+}
+
+/// Nothing that the endpoint shows has this name or URI.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("nothing is known under this name")]
+pub struct NoRoute;
+
+impl Route {
+    pub(crate) fn to(server: ServerId, target: Target, param_headers: Vec<ParamHeader>) -> Self {
+        Self { subject: Arc::new(Subject { server, target }), param_headers: param_headers.into() }
+    }
+
+    /// Returns where the route leads.
+    pub const fn subject(&self) -> &Arc<Subject> {
+        &self.subject
+    }
+
+    /// Returns the arguments that a modern HTTP upstream wants repeated as headers.
+    pub fn param_headers(&self) -> &[ParamHeader] {
+        &self.param_headers
+    }
+
+    /// Returns the name or URI that the upstream knows; `None` for the server itself.
+    pub fn upstream_key(&self) -> Option<Cow<'_, str>> {
+        match &self.subject.target {
+            Target::Tool(name) | Target::Prompt(name) => Some(Cow::Borrowed(name.as_str())),
+            Target::Resource(uri) => Some(Cow::Borrowed(uri)),
+            Target::Server => None,
+        }
+    }
+}
+
+impl Catalog {
+    /// Finds the route for the name or URI in `key`.
+    ///
+    /// `scope` only decides between several owners of the same URI; whether the caller may use the route is policy's
+    /// question.
+    ///
+    /// # Errors
+    /// [`NoRoute`] when nothing listed has that name, or the method is not routed by one.
+    pub fn route(
+        &self,
+        view: &View,
+        routing: Routing,
+        key: &str,
+        scope: &ServerScope,
+    ) -> Result<Route, NoRoute> {
+        match routing {
+            Routing::Tool => self.tool(view, key).cloned().ok_or(NoRoute),
+            Routing::Prompt => self.prompt(view, key).cloned().ok_or(NoRoute),
+            Routing::Resource => self.resource(view, key, scope).ok_or(NoRoute),
+            Routing::Reference if key.contains(':') => {
+                self.resource(view, key, scope).or_else(|| self.prompt(view, key).cloned()).ok_or(NoRoute)
+            }
+            Routing::Reference => self.prompt(view, key).cloned().ok_or(NoRoute),
+            Routing::Local | Routing::List(_) => Err(NoRoute),
+        }
+    }
+
+    fn tool(&self, view: &View, key: &str) -> Option<&Route> {
+        match view {
+            View::All => self.tools.get(key),
+            View::Server(server) => self.server(server)?.tools.get(key),
+        }
+    }
+
+    fn prompt(&self, view: &View, key: &str) -> Option<&Route> {
+        match view {
+            View::All => self.prompts.get(key),
+            View::Server(server) => self.server(server)?.prompts.get(key),
+        }
+    }
+
+    /// Listed URIs come first, templates second, and then the only server that has resources at all: servers may
+    /// serve resources that they do not list.
+    fn resource(&self, view: &View, uri: &str, scope: &ServerScope) -> Option<Route> {
+        let shown = || self.servers.iter().filter(|server| view.shows(&server.id));
+        let listing = shown().filter(|server| server.resources.contains(uri));
+        let matching = shown().filter(|server| server.templates.iter().any(|template| template.matches(uri)));
+        let mut owners = listing.chain(matching).peekable();
+        let first = owners.peek().copied();
+        let owner = owners.find(|server| scope.reaches(&server.id)).or(first).or_else(|| {
+            let mut with_resources =
+                shown().filter(|server| server.has_resources && scope.reaches(&server.id));
+            with_resources.next().filter(|_| with_resources.next().is_none())
+        })?;
+        Some(Route::to(owner.id.clone(), Target::Resource(uri.into()), Vec::new()))
+    }
+}

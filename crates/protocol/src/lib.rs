@@ -1,0 +1,24 @@
+//! JSON-RPC and MCP on the wire, every revision: the envelope, the method table, eras, error codes, SSE.
+//! Pure functions over bytes: no IO, no policy. What is only forwarded stays bytes; see [`Object`] for how
+//! single members are found and replaced without decoding the rest.
+
+pub mod code;
+pub mod encode;
+pub mod header;
+pub mod meta;
+pub mod param_headers;
+pub mod sse;
+
+mod id;
+mod message;
+mod method;
+mod object;
+mod params;
+mod version;
+
+pub use id::RequestId;
+pub use message::{Malformed, Message, Notification, Request, Response, ResponseBody, Unreadable};
+pub use method::{Availability, ListKind, MethodRow, Routing, method};
+pub use object::{Edit, Fault, Object, splice};
+pub use params::{BadParams, Params};
+pub use version::{Era, UnknownVersion, Version};

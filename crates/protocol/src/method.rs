@@ -1,0 +1,163 @@
+//! The methods of MCP as data: how each is routed, which eras have it, which header names its subject.
+//! A new method or extension is a row here; only if the row is not enough does `proxy` need a function.
+
+use crate::Era;
+
+/// The eras in which a method exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Availability {
+    /// Until 2025-11-25.
+    LegacyOnly,
+    /// From 2026-07-28.
+    ModernOnly,
+    /// In every revision.
+    Both,
+}
+
+/// A listing that is merged over the upstreams that the caller may see.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ListKind {
+    /// `tools/list`
+    Tools,
+    /// `prompts/list`
+    Prompts,
+    /// `resources/list`
+    Resources,
+    /// `resources/templates/list`
+    ResourceTemplates,
+}
+
+impl ListKind {
+    /// All kinds, in the order in which an upstream is asked for them.
+    pub const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::ResourceTemplates];
+
+    /// Returns the method that lists this kind.
+    pub const fn method(self) -> &'static str {
+        match self {
+            Self::Tools => "tools/list",
+            Self::Prompts => "prompts/list",
+            Self::Resources => "resources/list",
+            Self::ResourceTemplates => "resources/templates/list",
+        }
+    }
+
+    /// Returns the member of the result that holds the items.
+    pub const fn member(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources => "resources",
+            Self::ResourceTemplates => "resourceTemplates",
+        }
+    }
+
+    /// Returns the server capability without which the listing is not asked for.
+    pub const fn capability(self) -> &'static str {
+        match self {
+            Self::Tools => "tools",
+            Self::Prompts => "prompts",
+            Self::Resources | Self::ResourceTemplates => "resources",
+        }
+    }
+}
+
+/// How a request finds its way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Routing {
+    /// The gateway answers it.
+    Local,
+    /// Answered from the catalog, merged over upstreams.
+    List(ListKind),
+    /// To the upstream that owns the tool in `params.name`.
+    Tool,
+    /// To the upstream that owns the prompt in `params.name`.
+    Prompt,
+    /// To the upstream that owns the resource in `params.uri`.
+    Resource,
+    /// To the upstream that owns the prompt or resource in `params.ref`.
+    Reference,
+}
+
+/// One method.
+#[derive(Debug, PartialEq, Eq)]
+pub struct MethodRow {
+    /// The name on the wire.
+    pub name: &'static str,
+    /// In which eras it exists.
+    pub availability: Availability,
+    /// How it is routed.
+    pub routing: Routing,
+    /// The parameter that `Mcp-Name` repeats (SEP-2243).
+    pub name_header: Option<&'static str>,
+    /// Whether a modern server may answer `input_required`.
+    pub may_require_input: bool,
+    /// Whether a modern answer carries `ttlMs` and `cacheScope`.
+    pub cacheable: bool,
+}
+
+impl MethodRow {
+    /// Tells whether the method exists in `era`.
+    pub fn exists_in(&self, era: Era) -> bool {
+        match self.availability {
+            Availability::Both => true,
+            Availability::LegacyOnly => era == Era::Legacy,
+            Availability::ModernOnly => era == Era::Modern,
+        }
+    }
+}
+
+const fn local(name: &'static str, availability: Availability) -> MethodRow {
+    let routing = Routing::Local;
+    MethodRow { name, availability, routing, name_header: None, may_require_input: false, cacheable: false }
+}
+
+const fn list(kind: ListKind) -> MethodRow {
+    MethodRow { routing: Routing::List(kind), cacheable: true, ..local(kind.method(), Availability::Both) }
+}
+
+const fn routed(name: &'static str, routing: Routing, name_header: &'static str) -> MethodRow {
+    MethodRow {
+        routing,
+        name_header: Some(name_header),
+        may_require_input: true,
+        ..local(name, Availability::Both)
+    }
+}
+
+/// Every method that has a row. Methods without one do not exist for our clients.
+static METHODS: &[MethodRow] = &[
+    routed("tools/call", Routing::Tool, "name"),
+    list(ListKind::Tools),
+    routed("prompts/get", Routing::Prompt, "name"),
+    MethodRow { cacheable: true, ..routed("resources/read", Routing::Resource, "uri") },
+    list(ListKind::Prompts),
+    list(ListKind::Resources),
+    list(ListKind::ResourceTemplates),
+    MethodRow { routing: Routing::Reference, ..local("completion/complete", Availability::Both) },
+    local("initialize", Availability::LegacyOnly),
+    local("ping", Availability::LegacyOnly),
+    local("logging/setLevel", Availability::LegacyOnly),
+    MethodRow { cacheable: true, ..local("server/discover", Availability::ModernOnly) },
+    local("subscriptions/listen", Availability::ModernOnly),
+];
+
+/// Looks a method up by its name on the wire.
+pub fn method(name: &str) -> Option<&'static MethodRow> {
+    METHODS.iter().find(|row| row.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_eras_kept_apart() {
+        for row in METHODS {
+            assert_eq!(METHODS.iter().filter(|other| other.name == row.name).count(), 1, "{}", row.name);
+        }
+        assert!(!method("initialize").unwrap().exists_in(Era::Modern));
+        assert!(!method("server/discover").unwrap().exists_in(Era::Legacy));
+        assert!(method("tools/call").unwrap().exists_in(Era::Modern));
+        assert!(method("TOOLS/CALL").is_none());
+    }
+}
