@@ -1,0 +1,117 @@
+//! The door: asks each scheme in turn and lets nobody in whom no scheme vouches for.
+//! How a scheme decides is in `schemes/`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use domain::{AgentId, Clock, Principal};
+
+use crate::{
+    AuthError, TokenRecord,
+    schemes::{Verdict, access_token::AccessTokens, local_launch::LocalLaunch},
+};
+
+/// What a caller shows, and where it calls from.
+#[derive(Clone, Copy)]
+pub struct Presented<'a> {
+    /// The token of `Authorization: Bearer`, without that word.
+    pub bearer: Option<&'a str>,
+    /// The other end of the connection.
+    pub peer: Peer,
+}
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// The process that launched the gateway, on standard input and output.
+    Stdio,
+    /// A program on this machine, over the loopback interface.
+    Loopback,
+    /// Anything else.
+    Network,
+}
+
+/// What `identity` needs to know at the start.
+#[derive(Debug)]
+pub struct IdentitySettings {
+    /// The agent of callers without a token.
+    pub agent: AgentId,
+    /// The tokens of the configuration file.
+    pub configured: Vec<TokenRecord>,
+    /// The folder of `tokens.json`; none: there are no tokens but the configured ones.
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Proof that somebody was authenticated. It cannot be built outside this crate.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    principal: Arc<Principal>,
+}
+
+/// Knows the schemes and asks them.
+#[derive(Debug)]
+pub struct Identity {
+    access_tokens: AccessTokens,
+    local_launch: LocalLaunch,
+}
+
+// === impl Presented ===
+
+impl std::fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bearer = if self.bearer.is_some() { "[secret]" } else { "none" };
+        f.debug_struct("Presented").field("bearer", &bearer).field("peer", &self.peer).finish()
+    }
+}
+
+// === impl Authenticated ===
+
+impl Authenticated {
+    pub(crate) const fn vouched(principal: Arc<Principal>) -> Self {
+        Self { principal }
+    }
+
+    /// Returns who calls.
+    pub const fn principal(&self) -> &Arc<Principal> {
+        &self.principal
+    }
+}
+
+// === impl Identity ===
+
+impl Identity {
+    /// Builds the door. `clock` decides about expiry.
+    pub fn new(settings: IdentitySettings, clock: Arc<dyn Clock>) -> Self {
+        let IdentitySettings { agent, configured, state_dir } = settings;
+        Self {
+            access_tokens: AccessTokens::new(configured, state_dir, clock),
+            local_launch: LocalLaunch::new(agent),
+        }
+    }
+
+    /// Finds out who calls. Costs a hash and one `stat` of the file of tokens, which is read anew when it changed:
+    /// a revoked token dies on its next request. Blocks for that file access; does not wait.
+    ///
+    /// # Errors
+    /// [`AuthError`], also when the file of tokens cannot be read: then nobody is let in but the launcher on stdio
+    /// and holders of tokens of the configuration file.
+    pub fn authenticate(&self, presented: Presented<'_>) -> Result<Authenticated, AuthError> {
+        let verdict = match self.access_tokens.judge(presented) {
+            Verdict::NotRequested => self.local_launch.judge(presented.peer, &self.access_tokens),
+            settled @ (Verdict::Authenticated(_) | Verdict::Failed(_)) => settled,
+        };
+        match verdict {
+            Verdict::Authenticated(caller) => Ok(caller),
+            Verdict::Failed(error) => Err(error),
+            Verdict::NotRequested => Err(AuthError::TokenRequired),
+        }
+    }
+
+    /// Tells whether callers over HTTP need a token: one is configured, or the file of tokens exists. It stays so
+    /// for the life of the process, also when the last token is revoked or the file is deleted.
+    ///
+    /// # Errors
+    /// [`AuthError::TokensUnavailable`] when the file cannot be read.
+    pub fn requires_token(&self) -> Result<bool, AuthError> {
+        self.access_tokens.are_required()
+    }
+}

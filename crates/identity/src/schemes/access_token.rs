@@ -1,0 +1,73 @@
+//! Access token: 32 random bytes of which we keep a hash, bound to agent, user, roles, servers and an expiry.
+//! Where tokens are kept and how they are watched for changes is in `tokens/`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use domain::Clock;
+
+use super::Verdict;
+use crate::{
+    AuthError, Authenticated, Presented, TokenHash, TokenRecord,
+    tokens::{TokenTable, WatchedFile},
+};
+
+/// Longest text that is looked up. Ours have about 60 characters; a longer one costs us nothing.
+const MAX_TOKEN_BYTES: usize = 256;
+
+/// Looks tokens up, first among the configured ones, then in the state directory.
+#[derive(Debug)]
+pub(crate) struct AccessTokens {
+    configured: TokenTable,
+    file: Option<WatchedFile>,
+    clock: Arc<dyn Clock>,
+}
+
+impl AccessTokens {
+    pub(crate) fn new(
+        configured: Vec<TokenRecord>,
+        state_dir: Option<PathBuf>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let file = state_dir.map(|folder| WatchedFile::new(&folder));
+        Self { configured: TokenTable::new(configured), file, clock }
+    }
+
+    /// A caller on stdio may show a token too, and is then who the token says.
+    pub(crate) fn judge(&self, presented: Presented<'_>) -> Verdict {
+        let Some(bearer) = presented.bearer else { return Verdict::NotRequested };
+        match self.look_up(bearer) {
+            Ok(caller) => Verdict::Authenticated(caller),
+            Err(error) => Verdict::Failed(error),
+        }
+    }
+
+    /// Tells whether tokens were ever configured; see [`crate::Identity::requires_token`].
+    pub(crate) fn are_required(&self) -> Result<bool, AuthError> {
+        if !self.configured.is_empty() {
+            return Ok(true);
+        }
+        let Some(file) = &self.file else { return Ok(false) };
+        Ok(file.current().map_err(AuthError::TokensUnavailable)?.is_present())
+    }
+
+    fn look_up(&self, bearer: &str) -> Result<Authenticated, AuthError> {
+        if bearer.len() > MAX_TOKEN_BYTES {
+            return Err(AuthError::UnknownToken);
+        }
+        let hash = TokenHash::of(bearer);
+        if let Some(record) = self.configured.find(&hash) {
+            return self.admit(record);
+        }
+        let Some(file) = &self.file else { return Err(AuthError::UnknownToken) };
+        let contents = file.current().map_err(AuthError::TokensUnavailable)?;
+        let record = contents.tokens().find(&hash).ok_or(AuthError::UnknownToken)?;
+        self.admit(record)
+    }
+
+    fn admit(&self, record: &TokenRecord) -> Result<Authenticated, AuthError> {
+        match record.expires() {
+            Some(expiry) if self.clock.now() >= expiry => Err(AuthError::ExpiredToken(record.id().clone())),
+            Some(_) | None => Ok(Authenticated::vouched(Arc::clone(record.principal()))),
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! From what the gateway or an upstream answers to JSON-RPC text for one client. Only screened events are encoded.
+
+use bytes::Bytes;
+use guardrails::Cleared;
+use protocol::{Era, Object, RequestId, encode};
+use upstream::{Event, Payload, ResultStream};
+
+use crate::{call::Running, error::Failure};
+
+/// What one event becomes for the client.
+pub(crate) enum Encoded {
+    /// A complete JSON-RPC message that is not the last one.
+    Notification(Bytes),
+    /// The last message.
+    Final(Bytes),
+    /// The last message is large and still arriving: its beginning, and where the rest comes from. The message ends
+    /// with one closing brace after the stream.
+    Streamed(Vec<u8>, ResultStream),
+}
+
+/// Encodes a screened event as an answer to `id`.
+pub(crate) fn encode_event(event: Cleared<Event>, id: &RequestId, running: &Running) -> Encoded {
+    match event.into_inner() {
+        Event::Notification { method, params } => {
+            Encoded::Notification(encode::notification(&method, params.as_deref()).into())
+        }
+        Event::Error(error) => Encoded::Final(encode::error_object(id, &error).into()),
+        Event::Result(Payload::Whole(result)) => {
+            let mut message = encode::result_head(id);
+            write_result(&mut message, &result, additions(running));
+            message.push(b'}');
+            Encoded::Final(message.into())
+        }
+        Event::Result(Payload::Streamed(stream)) => Encoded::Streamed(encode::result_head(id), stream),
+    }
+}
+
+/// Encodes a failure as an answer to `id`: a tool result where the tool's caller can make something of it, else a
+/// JSON-RPC error.
+pub(crate) fn encode_failure(failure: &Failure, id: &RequestId, is_tool_call: bool, era: Era) -> Bytes {
+    match failure.tool_result(era).filter(|_| is_tool_call) {
+        Some(result) => encode::result(id, &result).into(),
+        None => failure.response(id, era).1.into(),
+    }
+}
+
+/// Members that a modern client requires of every result and a legacy server does not send.
+pub(crate) const MODERN_RESULT: &str = r#""resultType":"complete""#;
+/// The same for results that may be cached; ours may not, because nothing says for how long.
+pub(crate) const MODERN_CACHEABLE_RESULT: &str =
+    r#""resultType":"complete","ttlMs":0,"cacheScope":"private""#;
+
+/// Returns the members to add to a running call's result, if its client is modern and its upstream is not.
+pub(crate) fn additions(running: &Running) -> Option<&'static str> {
+    let bridges = running.client_era() == Era::Modern && running.upstream_era() == Era::Legacy;
+    let members = if running.row().cacheable { MODERN_CACHEABLE_RESULT } else { MODERN_RESULT };
+    bridges.then_some(members)
+}
+
+/// Appends a result with members added at its start. Its other bytes stay as they are.
+fn write_result(out: &mut Vec<u8>, result: &[u8], additions: Option<&str>) {
+    let object = additions.and_then(|members| Some((members, Object::parse(result, &[]).ok()?)));
+    let Some((members, object)) = object.filter(|(_, object)| object.get("resultType").is_none()) else {
+        out.extend_from_slice(result);
+        return;
+    };
+    out.push(b'{');
+    out.extend_from_slice(members.as_bytes());
+    if !object.is_empty() {
+        out.push(b',');
+    }
+    out.extend_from_slice(after_brace(result));
+}
+
+/// Opens a streamed result with members added: returns what of the first chunk remains to be sent.
+pub(crate) fn open_streamed(out: &mut Vec<u8>, first: &Bytes, additions: Option<&str>) -> Bytes {
+    let Some(members) = additions.filter(|_| first.trim_ascii_start().starts_with(b"{")) else {
+        return first.clone();
+    };
+    // A result that is streamed is large, so it has members of its own and the comma is right.
+    out.push(b'{');
+    out.extend_from_slice(members.as_bytes());
+    out.push(b',');
+    first.slice_ref(after_brace(first))
+}
+
+/// Replaces line ends by spaces. In valid JSON a line end is never inside a string, so the value stays the same.
+pub(crate) fn on_one_line(json: Bytes) -> Bytes {
+    if memchr::memchr2(b'\n', b'\r', &json).is_none() {
+        return json;
+    }
+    json.iter()
+        .map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte })
+        .collect::<Vec<u8>>()
+        .into()
+}
+
+fn after_brace(object: &[u8]) -> &[u8] {
+    memchr::memchr(b'{', object).map_or(object, |brace| &object[brace + 1..])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(result: &str, additions: Option<&str>) -> String {
+        let mut out = Vec::new();
+        write_result(&mut out, result.as_bytes(), additions);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn results_keep_their_bytes() {
+        let odd = "{ \"b\":1.0e2,\"a\" : [ ] , \"a\":\"\\u0041\"}";
+        assert_eq!(written(odd, None), odd);
+        assert_eq!(written(r#"{"b":1.0}"#, Some(MODERN_RESULT)), r#"{"resultType":"complete","b":1.0}"#);
+        assert_eq!(written("{ }", Some(MODERN_RESULT)), r#"{"resultType":"complete" }"#);
+        assert_eq!(written(r#"{"resultType":"task"}"#, Some(MODERN_RESULT)), r#"{"resultType":"task"}"#);
+    }
+
+    #[test]
+    fn a_streamed_result_is_opened_with_members() {
+        let mut out = Vec::new();
+        let rest = open_streamed(&mut out, &Bytes::from_static(b" {\"a\":1"), Some(MODERN_RESULT));
+        out.extend_from_slice(&rest);
+        assert_eq!(out, br#"{"resultType":"complete","a":1"#);
+    }
+}

@@ -1,0 +1,91 @@
+//! Tells listening clients that what they may see has changed. Each stream compares what it saw last with the world
+//! in force, so none can miss the final state, and a storm of changes becomes at most one message a second.
+
+use std::time::Duration;
+
+use catalog::View;
+use identity::Authenticated;
+use protocol::ListKind;
+use tokio::{sync::watch, time::Instant};
+
+use crate::{Proxy, Snapshot};
+
+/// Least time between two announcements to the same client.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// The kinds of change that clients are told of. Templates are announced as resources, as the specification has it.
+const ANNOUNCED: [(ListKind, &str); 3] = [
+    (ListKind::Tools, "notifications/tools/list_changed"),
+    (ListKind::Prompts, "notifications/prompts/list_changed"),
+    (ListKind::Resources, "notifications/resources/list_changed"),
+];
+
+type Seen = [u64; 4];
+
+/// One client's view of the changing world.
+pub(crate) struct Changes {
+    caller: Authenticated,
+    view: View,
+    revisions: watch::Receiver<u64>,
+    seen: Seen,
+    last: Option<Instant>,
+}
+
+impl Changes {
+    /// Starts with the world in force: only later changes are announced.
+    pub(crate) fn new(proxy: &Proxy, caller: Authenticated, view: View) -> Self {
+        let mut revisions = proxy.snapshots.changes();
+        revisions.mark_unchanged();
+        let seen = fingerprints(&proxy.snapshots.current(), &caller, &view);
+        Self { caller, view, revisions, seen, last: None }
+    }
+
+    /// Waits for the next change that the client can see; returns the methods of the notifications to send.
+    /// Cancel safe. Never completes once the gateway has stopped publishing.
+    pub(crate) async fn next(&mut self, proxy: &Proxy) -> Vec<&'static str> {
+        loop {
+            if self.revisions.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            if let Some(last) = self.last {
+                tokio::time::sleep_until(last + INTERVAL).await;
+                self.revisions.mark_unchanged();
+            }
+            let now = fingerprints(&proxy.snapshots.current(), &self.caller, &self.view);
+            let methods = announcements(&self.seen, &now);
+            self.seen = now;
+            if !methods.is_empty() {
+                self.last = Some(Instant::now());
+                return methods;
+            }
+        }
+    }
+}
+
+fn fingerprints(world: &Snapshot, caller: &Authenticated, view: &View) -> Seen {
+    ListKind::ALL.map(|kind| world.catalog.fingerprint(view, kind, &caller.principal().servers))
+}
+
+fn announcements(before: &Seen, now: &Seen) -> Vec<&'static str> {
+    let changed = |kind: ListKind| {
+        let at = ListKind::ALL.iter().position(|other| *other == kind).expect("ALL holds every kind");
+        before[at] != now[at]
+    };
+    let is_announced = |kind: ListKind| match kind {
+        ListKind::Resources => changed(kind) || changed(ListKind::ResourceTemplates),
+        ListKind::Tools | ListKind::Prompts | ListKind::ResourceTemplates => changed(kind),
+    };
+    ANNOUNCED.into_iter().filter(|(kind, _)| is_announced(*kind)).map(|(_, method)| method).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_are_announced_as_resources() {
+        assert_eq!(announcements(&[1, 2, 3, 4], &[1, 2, 3, 4]), Vec::<&str>::new());
+        assert_eq!(announcements(&[1, 2, 3, 4], &[1, 2, 3, 5]), ["notifications/resources/list_changed"]);
+        assert_eq!(announcements(&[1, 2, 3, 4], &[0, 0, 3, 4]).len(), 2);
+    }
+}

@@ -1,0 +1,245 @@
+//! The only place that knows which code, status and text a failure has for a client. Texts are public: they name
+//! what was asked for and never what exists. Detail is for audit.
+
+use audit::Outcome;
+use bytes::Bytes;
+use guardrails::Block;
+use http::StatusCode;
+use policy::Denial;
+use protocol::{BadParams, Era, RequestId, code, encode};
+use serde_json::{Value, json};
+use upstream::CallError;
+
+/// Where a tool result of ours keeps the machine-readable part of its error.
+pub const ERROR_META: &str = "dev.toolgate/error";
+
+/// Codes of our own in JSON-RPC errors start here, outside the range JSON-RPC reserves.
+const OWN_CODES: i64 = -31_000;
+
+/// Why a request did not bring a server's answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// The method does not exist, or not in the client's era.
+    #[error("method not found")]
+    UnknownMethod,
+    /// The parameters are wrong.
+    #[error(transparent)]
+    Params(#[from] BadParams),
+    /// Nothing that this caller may see has the name.
+    #[error("unknown {what}: {name}")]
+    Unknown {
+        /// `tool`, `prompt` or `resource`.
+        what: &'static str,
+        /// The name as the client gave it, made printable.
+        name: String,
+    },
+    /// The caller's grant does not reach it. Looks like [`Failure::Unknown`] from outside.
+    #[error("unknown {what}: {name}")]
+    Denied {
+        /// `tool`, `prompt` or `resource`.
+        what: &'static str,
+        /// The name as the client gave it, made printable.
+        name: String,
+        /// The rule that spoke; for audit only.
+        denial: Denial,
+    },
+    /// A guardrail blocked the arguments or the answer.
+    #[error(transparent)]
+    Blocked(#[from] Block),
+    /// The upstream did not answer in time.
+    #[error("upstream `{server}` did not answer within {limit_ms} ms; the outcome is unknown")]
+    Timeout {
+        /// The upstream.
+        server: domain::ServerId,
+        /// The time it had, in milliseconds.
+        limit_ms: u64,
+    },
+    /// The upstream could not be called, or its answer was lost.
+    #[error(transparent)]
+    Upstream(#[from] CallError),
+    /// The credential for the upstream could not be issued. The reason is for audit only.
+    #[error("no credential for upstream `{0}`")]
+    Credential(domain::ServerId),
+    /// The call cannot be recorded, so it is not made.
+    #[error("the audit trail cannot be written, so no call is made")]
+    Audit,
+    /// As many requests in progress as there may be.
+    #[error("the gateway has {limit} requests in progress already")]
+    Overloaded {
+        /// The bound.
+        limit: usize,
+    },
+    /// The client cancelled the request, or its session ended.
+    #[error("cancelled by the client")]
+    Cancelled,
+    /// The upstream asked for input that this client's era cannot be asked for yet.
+    #[error(
+        "upstream `{server}` needs input from the client, which this gateway cannot ask for in this revision"
+    )]
+    NeedsInput {
+        /// The upstream.
+        server: domain::ServerId,
+    },
+    /// The gateway is shutting down; the call may have been carried out.
+    #[error("the gateway is shutting down; the outcome is unknown")]
+    ShuttingDown,
+}
+
+impl Failure {
+    /// Returns the symbolic code that clients and audit see.
+    pub(crate) const fn symbol(&self) -> &'static str {
+        match self {
+            Self::UnknownMethod => "METHOD_NOT_FOUND",
+            Self::Params(_) | Self::Upstream(CallError::Params(_)) => "INVALID_PARAMS",
+            Self::Unknown { .. } => "TOOL_NOT_FOUND",
+            Self::Denied { .. } => "DENIED_BY_POLICY",
+            Self::Blocked(_) => "BLOCKED_BY_GUARDRAIL",
+            Self::Timeout { .. } => "TIMEOUT",
+            Self::Upstream(CallError::NotConfigured(_) | CallError::Unavailable { .. }) => {
+                "SERVER_UNAVAILABLE"
+            }
+            Self::Upstream(CallError::Busy { .. }) => "SERVER_BUSY",
+            Self::Upstream(CallError::Lost { .. }) => "SERVER_LOST",
+            Self::Upstream(CallError::TooLarge { .. }) => "RESPONSE_TOO_LARGE",
+            Self::Upstream(CallError::Protocol { .. }) => "SERVER_PROTOCOL_ERROR",
+            Self::Upstream(CallError::Status { .. }) => "SERVER_HTTP_STATUS",
+            Self::Upstream(CallError::ForeignCredential(_)) | Self::Credential(_) => "CREDENTIAL_UNAVAILABLE",
+            Self::Audit => "AUDIT_UNAVAILABLE",
+            Self::Overloaded { .. } => "OVERLOADED",
+            Self::Cancelled => "CANCELLED",
+            Self::NeedsInput { .. } => "INPUT_REQUIRED",
+            Self::ShuttingDown => "SHUTTING_DOWN",
+        }
+    }
+
+    /// Returns what audit writes as the call's outcome.
+    pub(crate) const fn outcome(&self) -> Outcome {
+        match self {
+            Self::Denied { .. } | Self::Blocked(_) => Outcome::Denied,
+            Self::Timeout { .. } => Outcome::Timeout,
+            Self::Cancelled => Outcome::Cancelled,
+            Self::Upstream(CallError::Lost { .. }) | Self::ShuttingDown => Outcome::Unknown,
+            Self::UnknownMethod
+            | Self::Params(_)
+            | Self::Unknown { .. }
+            | Self::Upstream(
+                CallError::NotConfigured(_)
+                | CallError::Unavailable { .. }
+                | CallError::Busy { .. }
+                | CallError::TooLarge { .. }
+                | CallError::Protocol { .. }
+                | CallError::Status { .. }
+                | CallError::Params(_)
+                | CallError::ForeignCredential(_),
+            )
+            | Self::Credential(_)
+            | Self::Audit
+            | Self::Overloaded { .. }
+            | Self::NeedsInput { .. } => Outcome::Error,
+        }
+    }
+
+    /// Tells whether the tool may have run although no answer came.
+    const fn outcome_is_unknown(&self) -> bool {
+        matches!(
+            self,
+            Self::Timeout { .. }
+                | Self::ShuttingDown
+                | Self::Upstream(
+                    CallError::Lost { .. } | CallError::TooLarge { .. } | CallError::Protocol { .. }
+                )
+        )
+    }
+
+    /// Tells whether the same call may be made again without running the tool twice.
+    const fn is_retryable(&self) -> bool {
+        matches!(
+            self,
+            Self::Audit
+                | Self::Overloaded { .. }
+                | Self::Upstream(CallError::Busy { .. } | CallError::Unavailable { .. })
+        )
+    }
+
+    /// Tells whether a failed `tools/call` is answered by a JSON-RPC error all the same: the request itself is wrong.
+    const fn is_protocol_error(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownMethod
+                | Self::Params(_)
+                | Self::Unknown { .. }
+                | Self::Denied { .. }
+                | Self::Cancelled
+                | Self::Upstream(CallError::Params(_))
+        )
+    }
+
+    fn json_rpc_code(&self, era: Era) -> i64 {
+        match self {
+            Self::UnknownMethod => code::METHOD_NOT_FOUND,
+            Self::Params(_) | Self::Upstream(CallError::Params(_)) => code::INVALID_PARAMS,
+            Self::Unknown { what: "resource", .. } | Self::Denied { what: "resource", .. }
+                if era == Era::Legacy =>
+            {
+                code::RESOURCE_NOT_FOUND
+            }
+            Self::Unknown { .. } | Self::Denied { .. } => code::INVALID_PARAMS,
+            Self::Blocked(_) => OWN_CODES,
+            Self::Timeout { .. } => OWN_CODES + 1,
+            Self::Upstream(CallError::NotConfigured(_) | CallError::Unavailable { .. }) => OWN_CODES + 2,
+            Self::Upstream(CallError::Busy { .. }) | Self::Overloaded { .. } => OWN_CODES + 3,
+            Self::Upstream(CallError::Lost { .. }) | Self::ShuttingDown => OWN_CODES + 4,
+            Self::Upstream(CallError::TooLarge { .. }) => OWN_CODES + 5,
+            Self::Upstream(CallError::Protocol { .. } | CallError::Status { .. }) => OWN_CODES + 6,
+            Self::Upstream(CallError::ForeignCredential(_)) | Self::Credential(_) => OWN_CODES + 7,
+            Self::Audit => OWN_CODES + 8,
+            Self::Cancelled => OWN_CODES + 9,
+            Self::NeedsInput { .. } => OWN_CODES + 10,
+        }
+    }
+
+    fn details(&self) -> Value {
+        let mut details =
+            json!({"code": self.symbol(), "message": self.to_string(), "retryable": self.is_retryable()});
+        if self.outcome_is_unknown() {
+            details["outcome"] = json!("unknown");
+        }
+        details
+    }
+
+    /// Builds the JSON-RPC error answer. A modern client gets 404 for a method that does not exist.
+    pub(crate) fn response(&self, id: &RequestId, era: Era) -> (StatusCode, Vec<u8>) {
+        let status = match self {
+            Self::UnknownMethod if era == Era::Modern => StatusCode::NOT_FOUND,
+            _ => StatusCode::OK,
+        };
+        let data = (!self.is_protocol_error()).then(|| self.details());
+        (status, encode::error(Some(id), self.json_rpc_code(era), &self.to_string(), data.as_ref()))
+    }
+
+    /// Builds the result that answers a failed `tools/call`; `None` when the request itself is wrong.
+    pub(crate) fn tool_result(&self, era: Era) -> Option<Bytes> {
+        if self.is_protocol_error() {
+            return None;
+        }
+        let details = self.details();
+        let mut result = json!({
+            "content": [{"type": "text", "text": details.to_string()}],
+            "structuredContent": details,
+            "isError": true,
+            "_meta": {ERROR_META: details},
+        });
+        if era == Era::Modern {
+            result["resultType"] = json!("complete");
+        }
+        Some(result.to_string().into())
+    }
+}
+
+/// Longest name that an error repeats, in characters.
+const SHOWN_NAME: usize = 80;
+
+/// Makes a client's own text fit to be repeated in an error.
+pub(crate) fn shown(name: &str) -> String {
+    name.chars().take(SHOWN_NAME).flat_map(char::escape_debug).collect()
+}

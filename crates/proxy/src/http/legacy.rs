@@ -1,0 +1,134 @@
+//! The legacy era over HTTP: `initialize` opens a session, everything else names one, DELETE ends it.
+
+use std::sync::Arc;
+
+use catalog::View;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use identity::Authenticated;
+use protocol::{Message, Notification, Object, Request, RequestId, Version, encode};
+
+use super::{
+    body::ReplyBody,
+    post::{Accepts, accepted},
+    refusal::Refusal,
+    reply,
+};
+use crate::{
+    Proxy,
+    admission::{Admission, Client, Door},
+    methods,
+    session::{Opening, Session},
+};
+
+/// The header that names a session.
+const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
+
+/// Answers a legacy message.
+pub(super) async fn post(
+    proxy: &Arc<Proxy>,
+    caller: Authenticated,
+    view: View,
+    headers: &HeaderMap,
+    message: Message,
+    accepts: Accepts,
+) -> Result<Response<ReplyBody>, Refusal> {
+    check_version(headers, &message)?;
+    match message {
+        Message::Request(request) if &*request.method == "initialize" => {
+            initialize(proxy, &caller, view, &request)
+        }
+        Message::Request(request) => {
+            let session = session(proxy, &caller, &view, headers, Some(&request.id))?;
+            let admission = Admission::new(proxy, caller, Door::Http, view, Client::of_session(session));
+            Ok(reply::respond(proxy.clone(), admission, request, accepts).await)
+        }
+        Message::Notification(note) => {
+            let session = session(proxy, &caller, &view, headers, None)?;
+            notified(&session, &note);
+            Ok(accepted())
+        }
+        // No request of ours is out there that it could answer.
+        Message::Response(_) => session(proxy, &caller, &view, headers, None).map(|_| accepted()),
+    }
+}
+
+/// Takes a client's notification. Only a cancellation means something to the gateway.
+pub(crate) fn notified(session: &Session, note: &Notification) {
+    if &*note.method != "notifications/cancelled" {
+        return;
+    }
+    let params = note.params.as_deref().and_then(|params| Object::parse(params, &["requestId"]).ok());
+    if let Some(id) = params.and_then(|params| RequestId::from_json(params.get("requestId")?)) {
+        session.cancellable().cancel(&id);
+    }
+}
+
+/// DELETE: ends a session.
+pub(super) fn delete(
+    proxy: &Proxy,
+    caller: &Authenticated,
+    view: &View,
+    headers: &HeaderMap,
+) -> Result<Response<ReplyBody>, Refusal> {
+    if !headers.contains_key(SESSION) {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    proxy.sessions.close(&*session(proxy, caller, view, headers, None)?);
+    let mut response = Response::new(ReplyBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    Ok(response)
+}
+
+/// Finds the session that a request names; it must be this caller's, at this endpoint.
+pub(super) fn session(
+    proxy: &Proxy,
+    caller: &Authenticated,
+    view: &View,
+    headers: &HeaderMap,
+    id: Option<&RequestId>,
+) -> Result<Arc<Session>, Refusal> {
+    let mut named = headers.get_all(SESSION).iter();
+    let handle = named.next().ok_or_else(|| Refusal::NoSession(id.cloned()))?;
+    let unknown = || Refusal::UnknownSession(id.cloned());
+    let handle = handle.to_str().ok().filter(|_| named.next().is_none()).ok_or_else(unknown)?;
+    proxy.sessions.find(handle, &caller.principal().key(), view).map_err(|_| unknown())
+}
+
+fn initialize(
+    proxy: &Proxy,
+    caller: &Authenticated,
+    view: View,
+    request: &Request,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let opened = methods::initialize(proxy, caller.principal(), &view, request.params.as_ref());
+    let opened = match opened {
+        Ok(opened) => opened,
+        Err(failure) => return Ok(reply::failed(&failure, &request.id, protocol::Era::Legacy)),
+    };
+    let opening = Opening {
+        owner: caller.principal().key(),
+        view,
+        version: opened.version,
+        client_info: opened.client_info,
+    };
+    let session = proxy.sessions.open(opening).map_err(|_| Refusal::TooManySessions(request.id.clone()))?;
+    let mut response = Response::new(ReplyBody::Whole(encode::result(&request.id, &opened.result).into()));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(SESSION, HeaderValue::from_str(session.id()).expect("a session id is hexadecimal"));
+    Ok(response)
+}
+
+/// `MCP-Protocol-Version` may be absent (then it is 2025-03-26 or older); a revision that we do not speak is refused.
+fn check_version(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
+    let Some(value) = headers.get("mcp-protocol-version") else { return Ok(()) };
+    let text = value.to_str().unwrap_or("?");
+    if text.parse::<Version>().is_ok() {
+        return Ok(());
+    }
+    let id = match message {
+        Message::Request(request) => Some(request.id.clone()),
+        Message::Notification(_) | Message::Response(_) => None,
+    };
+    Err(Refusal::Version { id, requested: crate::error::shown(text) })
+}

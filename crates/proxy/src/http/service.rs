@@ -1,0 +1,150 @@
+//! From an HTTP request to its answer: path, guard, caller, method.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use catalog::View;
+use domain::ServerId;
+use http::{HeaderMap, Method, Request, Response, header};
+use hyper::body::Incoming;
+use identity::{Authenticated, Peer, Presented};
+
+use super::{body::ReplyBody, connection::Connections, health, legacy, post, refusal::Refusal, streams};
+use crate::{Proxy, admission};
+
+/// Where a path leads.
+enum Place {
+    Endpoint(View),
+    Health,
+    Ready,
+}
+
+/// Answers one request. Every refusal is counted; those of the guard and of identity are audited.
+pub(super) async fn serve(
+    connections: Arc<Connections>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Response<ReplyBody> {
+    let proxy = connections.proxy();
+    match answer(&connections, peer, request).await {
+        Ok(response) => response,
+        Err(refusal) => {
+            proxy.metrics.refused(refusal.reason());
+            if refusal.is_audited() {
+                proxy.audit_refusal(refusal.reason(), peer);
+            }
+            refusal.into_response()
+        }
+    }
+}
+
+async fn answer(
+    connections: &Arc<Connections>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let proxy = connections.proxy();
+    connections.guard().check(request.uri(), request.headers())?;
+    match place(request.uri().path()).ok_or(Refusal::NotFound)? {
+        Place::Health => health::health(request.method()),
+        Place::Ready => health::ready(proxy, request.method(), peer),
+        Place::Endpoint(view) => {
+            let caller = authenticate(proxy, peer, request.headers())?;
+            endpoint(proxy, caller, view, request).await
+        }
+    }
+}
+
+async fn endpoint(
+    proxy: &Arc<Proxy>,
+    caller: Authenticated,
+    view: View,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Refusal> {
+    match *request.method() {
+        Method::POST => post::post(proxy, caller, view, request).await,
+        Method::GET => streams::open(proxy, &caller, &view, request.headers()),
+        Method::DELETE => legacy::delete(proxy, &caller, &view, request.headers()),
+        _ => Err(Refusal::MethodNotAllowed),
+    }
+}
+
+/// The paths of the data port. Everything else, whatever it may mean elsewhere, is not here.
+fn place(path: &str) -> Option<Place> {
+    match path {
+        "/mcp" => Some(Place::Endpoint(View::All)),
+        "/health" => Some(Place::Health),
+        "/ready" => Some(Place::Ready),
+        _ => {
+            let name = path.strip_prefix("/mcp/").filter(|name| !name.contains('/'))?;
+            ServerId::new(percent_decoded(name)?).ok().map(|server| Place::Endpoint(View::Server(server)))
+        }
+    }
+}
+
+/// Decodes `%XX` in a path segment; `None` when it is malformed or no UTF-8.
+fn percent_decoded(segment: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let [first, tail @ ..] = rest {
+        if *first == b'%' {
+            let digits = std::str::from_utf8(tail.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = &tail[2..];
+        } else {
+            bytes.push(*first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+fn authenticate(proxy: &Proxy, peer: SocketAddr, headers: &HeaderMap) -> Result<Authenticated, Refusal> {
+    let peer = if peer.ip().is_loopback() { Peer::Loopback } else { Peer::Network };
+    let presented = Presented { bearer: bearer(headers), peer };
+    admission::authenticate(proxy, presented).map_err(Refusal::Unauthorized)
+}
+
+/// Returns the token of `Authorization: Bearer`; anything else in that header is an empty token, which nobody has.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let first = values.next()?;
+    let text = first.to_str().unwrap_or_default();
+    let token = match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
+        Some(_) | None => "",
+    };
+    Some(if values.next().is_none() { token } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths() {
+        let leads = |path: &str| match place(path) {
+            Some(Place::Endpoint(View::All)) => "all".to_owned(),
+            Some(Place::Endpoint(View::Server(server))) => server.to_string(),
+            Some(Place::Health) => "health".to_owned(),
+            Some(Place::Ready) => "ready".to_owned(),
+            None => "nowhere".to_owned(),
+        };
+        let cases = [
+            ("/mcp", "all"),
+            ("/mcp/git", "git"),
+            ("/mcp/my%20server", "my server"),
+            ("/mcp/", "nowhere"),
+            ("/mcp/a/b", "nowhere"),
+            ("/mcp/%zz", "nowhere"),
+            ("/mcp/%0a", "nowhere"),
+            ("/metrics", "nowhere"),
+            ("/.env", "nowhere"),
+            ("/admin", "nowhere"),
+            ("/health", "health"),
+            ("/ready", "ready"),
+        ];
+        for (path, expected) in cases {
+            assert_eq!(leads(path), expected, "{path}");
+        }
+    }
+}

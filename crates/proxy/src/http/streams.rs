@@ -1,0 +1,53 @@
+//! GET: a legacy client's standing stream, on which it hears of changes.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use catalog::View;
+use futures_util::Stream;
+use http::{HeaderMap, Response, header};
+use identity::Authenticated;
+use protocol::{encode, sse};
+
+use super::{body::ReplyBody, legacy, refusal::Refusal, reply};
+use crate::{Proxy, changes::Changes, session::Session};
+
+/// Opens the standing stream of a session.
+pub(super) fn open(
+    proxy: &Arc<Proxy>,
+    caller: &Authenticated,
+    view: &View,
+    headers: &HeaderMap,
+) -> Result<Response<ReplyBody>, Refusal> {
+    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if !accepts.contains("text/event-stream") || !headers.contains_key("mcp-session-id") {
+        return Err(Refusal::MethodNotAllowed);
+    }
+    let session = legacy::session(proxy, caller, view, headers, None)?;
+    let changes = Changes::new(proxy, caller.clone(), view.clone());
+    Ok(reply::events(ReplyBody::stream(stream(proxy.clone(), session, changes))))
+}
+
+/// The stream ends with its session, or when the gateway stops.
+fn stream(
+    proxy: Arc<Proxy>,
+    session: Arc<Session>,
+    changes: Changes,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let opened = futures_util::stream::iter([Ok(Bytes::from_static(sse::KEEP_ALIVE))]);
+    let following =
+        futures_util::stream::unfold((proxy, session, changes), |(proxy, session, mut changes)| async move {
+            let chunk = tokio::select! {
+                methods = changes.next(&proxy) => announcements(&methods),
+                () = tokio::time::sleep(proxy.limits.sse_keep_alive()) => sse::KEEP_ALIVE.to_vec(),
+                () = session.closed().cancelled() => return None,
+                () = proxy.drain.stopping().cancelled() => return None,
+            };
+            Some((Ok(Bytes::from(chunk)), (proxy, session, changes)))
+        });
+    futures_util::StreamExt::chain(opened, following)
+}
+
+fn announcements(methods: &[&str]) -> Vec<u8> {
+    methods.iter().flat_map(|method| sse::encode(&encode::notification(method, None))).collect()
+}

@@ -1,0 +1,85 @@
+//! What each method is answered with, whichever door it came through. Routed methods go to `call`; the rest is
+//! answered here, from the snapshot.
+
+mod lifecycle;
+mod list;
+mod listen;
+
+use bytes::Bytes;
+use protocol::{Era, Object, Params, Request, Routing, method};
+
+pub(crate) use lifecycle::initialize;
+pub(crate) use listen::Listening;
+
+use crate::{
+    Proxy,
+    admission::Admission,
+    call::{self, Routed, Running},
+    error::Failure,
+};
+
+/// What answers a request.
+pub(crate) enum Answer {
+    /// This JSON text as the result.
+    Result(Bytes),
+    /// An upstream's answer, which is on its way.
+    Running(Box<Running>),
+    /// Notifications without end, until the client goes.
+    Listening(Box<Listening>),
+}
+
+/// Answers a request of an admitted caller. Dropping the future cancels the request.
+///
+/// # Errors
+/// [`Failure`] for everything that is not an answer.
+pub(crate) async fn answer(proxy: &Proxy, admission: Admission, request: Request) -> Result<Answer, Failure> {
+    let row =
+        method(&request.method).filter(|row| row.exists_in(admission.era())).ok_or(Failure::UnknownMethod)?;
+    let params = Params::parse(request.params.clone(), row)?;
+    match row.routing {
+        Routing::Tool | Routing::Prompt | Routing::Resource | Routing::Reference => {
+            let running = call::start(proxy, admission, Routed { row, params }).await?;
+            Ok(Answer::Running(Box::new(running)))
+        }
+        Routing::List(kind) => list::list(proxy, admission, kind, &params).await.map(Answer::Result),
+        Routing::Local => local(proxy, admission, &request, &params),
+    }
+}
+
+fn local(proxy: &Proxy, admission: Admission, request: &Request, params: &Params) -> Result<Answer, Failure> {
+    match &*request.method {
+        "ping" => Ok(Answer::Result(Bytes::from_static(b"{}"))),
+        "logging/setLevel" => set_log_level(&admission, params).map(Answer::Result),
+        "server/discover" => Ok(Answer::Result(lifecycle::discover(proxy, &admission))),
+        "subscriptions/listen" => {
+            Ok(Answer::Listening(Box::new(Listening::new(proxy, &admission, request, params)?)))
+        }
+        // `initialize` opens a session and is answered at the door.
+        _ => Err(Failure::UnknownMethod),
+    }
+}
+
+fn set_log_level(admission: &Admission, params: &Params) -> Result<Bytes, Failure> {
+    let object = Object::parse(params.raw(), &["level"]).map_err(protocol::BadParams::from)?;
+    let level = object.string("level").ok_or(protocol::BadParams::Missing("level"))?;
+    let session = admission.client().session.as_ref().ok_or(Failure::UnknownMethod)?;
+    if session.set_log_level(&level) {
+        Ok(Bytes::from_static(b"{}"))
+    } else {
+        Err(Failure::Unknown { what: "log level", name: crate::error::shown(&level) })
+    }
+}
+
+/// Writes a result of ours with what the client's era requires beside `members`.
+fn own_result(proxy: &Proxy, era: Era, members: &[u8]) -> Bytes {
+    let mut out = Vec::with_capacity(members.len() + 256);
+    out.push(b'{');
+    if era == Era::Modern {
+        out.extend_from_slice(crate::answer::MODERN_CACHEABLE_RESULT.as_bytes());
+        let info = format!(r#","_meta":{{"{}":{}}},"#, protocol::meta::SERVER_INFO, proxy.info.as_json());
+        out.extend_from_slice(info.as_bytes());
+    }
+    out.extend_from_slice(members);
+    out.push(b'}');
+    out.into()
+}

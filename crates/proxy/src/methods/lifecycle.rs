@@ -1,0 +1,82 @@
+//! How a client meets the gateway: `initialize` in the legacy era, `server/discover` in the modern one.
+
+use bytes::Bytes;
+use catalog::View;
+use domain::Principal;
+use protocol::{BadParams, Era, Object, Version};
+use serde_json::{Map, Value, json};
+
+use crate::{Proxy, Snapshot, admission::Admission, error::Failure};
+
+/// The outcome of `initialize`: what opens the session, and the answer.
+#[derive(Debug)]
+pub(crate) struct Initialized {
+    /// The negotiated revision.
+    pub(crate) version: Version,
+    /// The JSON text of the client's `clientInfo`.
+    pub(crate) client_info: Option<Bytes>,
+    /// The JSON text of the result.
+    pub(crate) result: Bytes,
+}
+
+/// Answers `initialize` (specification 2025-11-25, lifecycle): the client's revision if we speak it, else our newest
+/// legacy one.
+///
+/// # Errors
+/// [`Failure::Params`] when the parameters are no object with a `protocolVersion`.
+pub(crate) fn initialize(
+    proxy: &Proxy,
+    principal: &Principal,
+    view: &View,
+    params: Option<&Bytes>,
+) -> Result<Initialized, Failure> {
+    let raw = params.ok_or(BadParams::Missing("protocolVersion"))?;
+    let known = &["protocolVersion", "capabilities", "clientInfo", "_meta"];
+    let object = Object::parse(raw, known).map_err(BadParams::from)?;
+    let asked = object.string("protocolVersion").ok_or(BadParams::Missing("protocolVersion"))?;
+    let asked = asked.parse().ok().filter(|version: &Version| version.era() == Era::Legacy);
+    let version = asked.unwrap_or(Version::LATEST_LEGACY);
+    let world = proxy.snapshots.current();
+    let mut result = json!({
+        "protocolVersion": version.as_str(),
+        "capabilities": capabilities(&world, principal, view),
+        "serverInfo": proxy.info.as_value(),
+    });
+    if let Some(instructions) = world.catalog.instructions(view, &principal.servers) {
+        result["instructions"] = instructions.into();
+    }
+    let client_info = object.span("clientInfo").map(|span| raw.slice(span));
+    Ok(Initialized { version, client_info, result: result.to_string().into() })
+}
+
+/// Answers `server/discover` (specification 2026-07-28, basic: versioning).
+pub(super) fn discover(proxy: &Proxy, admission: &Admission) -> Bytes {
+    let versions = Version::ALL.map(Version::as_str);
+    let capabilities = Value::from(capabilities(admission.world(), admission.principal(), admission.view()));
+    let mut members = format!(r#""supportedVersions":{},"capabilities":{capabilities}"#, json!(versions));
+    if let Some(text) =
+        admission.world().catalog.instructions(admission.view(), &admission.principal().servers)
+    {
+        members.push_str(&format!(r#","instructions":{}"#, Value::from(text)));
+    }
+    super::own_result(proxy, admission.era(), members.as_bytes())
+}
+
+/// Returns what the endpoint offers. The merged endpoint offers everything, because servers come and go; a single
+/// server's endpoint offers what that server does, once it is known.
+fn capabilities(world: &Snapshot, principal: &Principal, view: &View) -> Map<String, Value> {
+    let known = match view {
+        View::All => None,
+        View::Server(server) => world.catalog.has_server(server).then_some(()),
+    };
+    let offers = |name: &str| known.is_none() || world.catalog.declares(view, &principal.servers, name);
+    let listed = json!({"listChanged": true});
+    let all = [
+        ("tools", listed.clone()),
+        ("prompts", listed.clone()),
+        ("resources", listed),
+        ("completions", json!({})),
+        ("logging", json!({})),
+    ];
+    all.into_iter().filter(|(name, _)| offers(name)).map(|(name, value)| (name.to_owned(), value)).collect()
+}

@@ -1,0 +1,324 @@
+//! The stdio door: what a client launches. One message per line, both eras on the same pipe; requests run
+//! concurrently, answers are written as they come.
+
+use std::{io, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use catalog::View;
+use identity::{Authenticated, Peer, Presented};
+use parking_lot::Mutex;
+use protocol::{
+    Era, Malformed, Message, Notification, Object, Request, RequestId, Unreadable, Version, code, encode,
+    meta,
+};
+use serde_json::json;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter},
+    sync::mpsc,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use upstream::child::{Line, LineReader};
+
+use crate::{
+    Proxy,
+    admission::{self, Admission, Client, Door},
+    answer::{self, Encoded},
+    call::Running,
+    changes::Changes,
+    error::{Failure, shown},
+    methods::{self, Answer, Listening},
+    session::{Cancellable, Opening, Session},
+};
+
+/// Messages that wait for the client to read. When it does not read, calls wait; memory stays bounded.
+const OUTBOX: usize = 64;
+
+/// How the stdio door behaves.
+#[derive(Debug, Clone)]
+pub struct StdioSettings {
+    /// What the client is shown.
+    pub view: View,
+    /// How long running calls may still take after the client closed its side.
+    pub grace: Duration,
+}
+
+/// The client on the other end of the pipe.
+struct Connection {
+    proxy: Arc<Proxy>,
+    caller: Authenticated,
+    view: View,
+    outbox: mpsc::Sender<Bytes>,
+    session: Mutex<Option<Arc<Session>>>,
+    cancellable: Cancellable,
+    tasks: TaskTracker,
+    closed: CancellationToken,
+}
+
+/// Serves one client until it closes its side or the gateway stops. Requests that run then are finished first, within
+/// the grace time.
+///
+/// # Errors
+/// [`io::Error`] when the caller cannot be authenticated or the pipe breaks while reading.
+pub async fn serve_stdio(
+    proxy: Arc<Proxy>,
+    settings: StdioSettings,
+    input: impl AsyncRead + Unpin,
+    output: impl AsyncWrite + Unpin + Send + 'static,
+) -> io::Result<()> {
+    let presented = Presented { bearer: None, peer: Peer::Stdio };
+    let caller = admission::authenticate(&proxy, presented).map_err(io::Error::other)?;
+    let (outbox, messages) = mpsc::channel(OUTBOX);
+    let writer = tokio::spawn(write_messages(messages, output));
+    let connection = Arc::new(Connection {
+        caller,
+        view: settings.view,
+        outbox,
+        session: Mutex::new(None),
+        cancellable: Cancellable::default(),
+        tasks: TaskTracker::new(),
+        closed: CancellationToken::new(),
+        proxy,
+    });
+    let read = connection.read(input).await;
+    connection.closed.cancel();
+    connection.tasks.close();
+    let _ = tokio::time::timeout(settings.grace, connection.tasks.wait()).await;
+    drop(connection);
+    let _ = tokio::time::timeout(settings.grace, writer).await;
+    read
+}
+
+/// Writes messages until every sender is gone or the client does not read any more.
+async fn write_messages(
+    mut messages: mpsc::Receiver<Bytes>,
+    output: impl AsyncWrite + Unpin,
+) -> io::Result<()> {
+    let mut output = BufWriter::new(output);
+    while let Some(message) = messages.recv().await {
+        output.write_all(&answer::on_one_line(message)).await?;
+        output.write_all(b"\n").await?;
+        if messages.is_empty() {
+            output.flush().await?;
+        }
+    }
+    output.flush().await
+}
+
+impl Connection {
+    async fn read(self: &Arc<Self>, input: impl AsyncRead + Unpin) -> io::Result<()> {
+        let mut lines = LineReader::new(input, self.proxy.limits.line_bytes());
+        loop {
+            let line = tokio::select! {
+                line = lines.next() => line?,
+                () = self.proxy.drain.stopping().cancelled() => return Ok(()),
+                () = self.outbox.closed() => return Ok(()),
+            };
+            match line {
+                Some(Line::Message(line)) => self.take(line).await,
+                Some(Line::TooLong) => {
+                    let text = format!("the message is longer than {} bytes", self.proxy.limits.line_bytes());
+                    self.send(encode::error(None, code::INVALID_REQUEST, &text, None).into()).await;
+                }
+                None => return Ok(()),
+            }
+        }
+    }
+
+    async fn take(self: &Arc<Self>, line: Bytes) {
+        match Message::parse(&line) {
+            Ok(Message::Request(request)) if &*request.method == "initialize" => {
+                self.initialize(&request).await
+            }
+            Ok(Message::Request(request)) => self.start(request),
+            Ok(Message::Notification(note)) => self.notified(&note),
+            // No request of ours is out there that it could answer.
+            Ok(Message::Response(_)) => {}
+            Err(malformed) => self.send(refusal(&malformed)).await,
+        }
+    }
+
+    /// Runs a request in a task of its own, so that a slow one holds up nobody.
+    fn start(self: &Arc<Self>, request: Request) {
+        let connection = self.clone();
+        self.tasks.spawn(async move {
+            let Some(_slot) = connection.proxy.enter() else {
+                let limit = connection.proxy.limits.in_flight();
+                return connection.fail(&Failure::Overloaded { limit }, &request, Era::Legacy).await;
+            };
+            let entry = connection.cancellable.enter(&request.id);
+            tokio::select! {
+                () = connection.run(request) => {}
+                // A cancelled request gets no answer (specification, cancellation).
+                () = entry.cancelled() => {}
+            }
+        });
+    }
+
+    async fn run(&self, request: Request) {
+        let client = match self.client(&request) {
+            Ok(client) => client,
+            Err(error) => return self.send(error).await,
+        };
+        let era = client.version.era();
+        let admission =
+            Admission::new(&self.proxy, self.caller.clone(), Door::Stdio, self.view.clone(), client);
+        match methods::answer(&self.proxy, admission, request.clone()).await {
+            Ok(Answer::Result(result)) => self.send(encode::result(&request.id, &result).into()).await,
+            Ok(Answer::Running(running)) => self.follow(running, &request, era).await,
+            Ok(Answer::Listening(listening)) => self.listen(listening).await,
+            Err(failure) => self.fail(&failure, &request, era).await,
+        }
+    }
+
+    /// Tells which client asks: a modern request says so itself, any other belongs to the session, and one before
+    /// `initialize` to the oldest revision.
+    fn client(&self, request: &Request) -> Result<Client, Bytes> {
+        let params = request.params.as_deref().and_then(|params| Object::parse(params, &["_meta"]).ok());
+        let members = params.as_ref().and_then(|params| meta::parse(params.get("_meta")?).ok());
+        let declared = members.as_ref().and_then(|members| members.string(meta::PROTOCOL_VERSION));
+        let is_modern_method = matches!(&*request.method, "server/discover" | "subscriptions/listen");
+        match declared {
+            Some(version) => match version.parse::<Version>() {
+                Ok(version) if version.era() == Era::Modern => Ok(Client::modern(version)),
+                Ok(_) | Err(_) => Err(unsupported(&request.id, &version)),
+            },
+            None if is_modern_method => {
+                let text = format!("invalid params: `_meta` must hold `{}`", meta::PROTOCOL_VERSION);
+                Err(encode::error(Some(&request.id), code::INVALID_PARAMS, &text, None).into())
+            }
+            None => match self.session.lock().clone() {
+                Some(session) => Ok(Client::of_session(session)),
+                None => Ok(Client { version: Version::V2024_11_05, info: None, session: None }),
+            },
+        }
+    }
+
+    async fn initialize(self: &Arc<Self>, request: &Request) {
+        let principal = self.caller.principal();
+        let opened = match methods::initialize(&self.proxy, principal, &self.view, request.params.as_ref()) {
+            Ok(opened) => opened,
+            Err(failure) => return self.fail(&failure, request, Era::Legacy).await,
+        };
+        let opening = Opening {
+            owner: principal.key(),
+            view: self.view.clone(),
+            version: opened.version,
+            client_info: opened.client_info,
+        };
+        let Ok(session) = Session::open(opening) else {
+            return self.fail(&Failure::Overloaded { limit: 1 }, request, Era::Legacy).await;
+        };
+        let is_first = self.session.lock().replace(Arc::new(session)).is_none();
+        self.send(encode::result(&request.id, &opened.result).into()).await;
+        if is_first {
+            self.announce_changes();
+        }
+    }
+
+    /// Tells a legacy client of changes, for as long as it is there.
+    fn announce_changes(self: &Arc<Self>) {
+        let connection = self.clone();
+        let mut changes = Changes::new(&self.proxy, self.caller.clone(), self.view.clone());
+        self.tasks.spawn(async move {
+            let announcing = async {
+                loop {
+                    for method in changes.next(&connection.proxy).await {
+                        connection.send(encode::notification(method, None).into()).await;
+                    }
+                }
+            };
+            connection.closed.run_until_cancelled(announcing).await;
+        });
+    }
+
+    fn notified(&self, note: &Notification) {
+        if &*note.method != "notifications/cancelled" {
+            return;
+        }
+        let params = note.params.as_deref().and_then(|params| Object::parse(params, &["requestId"]).ok());
+        if let Some(id) = params.and_then(|params| RequestId::from_json(params.get("requestId")?)) {
+            self.cancellable.cancel(&id);
+        }
+    }
+
+    async fn follow(&self, mut running: Box<Running>, request: &Request, era: Era) {
+        loop {
+            let event = match running.next().await {
+                Ok(event) => event,
+                Err(failure) => return self.fail(&failure, request, era).await,
+            };
+            match answer::encode_event(event, &request.id, &running) {
+                Encoded::Notification(message) => self.send(message).await,
+                Encoded::Final(message) => return self.send(message).await,
+                Encoded::Streamed(head, stream) => {
+                    return match self.collect(&mut running, head, stream).await {
+                        Ok(message) => self.send(message).await,
+                        Err(failure) => self.fail(&failure, request, era).await,
+                    };
+                }
+            }
+        }
+    }
+
+    /// A line cannot be begun before its end is sure, or a broken one would swallow the next answer.
+    async fn collect(
+        &self,
+        running: &mut Running,
+        mut message: Vec<u8>,
+        mut stream: upstream::ResultStream,
+    ) -> Result<Bytes, Failure> {
+        let first = running.next_chunk(&mut stream).await?.unwrap_or_default();
+        let rest = answer::open_streamed(&mut message, &first, answer::additions(running));
+        message.extend_from_slice(&rest);
+        let mut bytes = first.len() as u64;
+        while let Some(chunk) = running.next_chunk(&mut stream).await? {
+            bytes += chunk.len() as u64;
+            message.extend_from_slice(&chunk);
+            if message.len() > self.proxy.limits.line_bytes() {
+                let failure = running.too_large(self.proxy.limits.line_bytes());
+                running.fail(&failure);
+                return Err(failure);
+            }
+        }
+        message.push(b'}');
+        running.returned(bytes);
+        Ok(message.into())
+    }
+
+    async fn listen(&self, mut listening: Box<Listening>) {
+        loop {
+            tokio::select! {
+                messages = listening.next(&self.proxy) => {
+                    for message in messages {
+                        self.send(message).await;
+                    }
+                }
+                () = self.closed.cancelled() => return,
+                () = self.proxy.drain.stopping().cancelled() => return self.send(listening.end()).await,
+            }
+        }
+    }
+
+    async fn fail(&self, failure: &Failure, request: &Request, era: Era) {
+        let is_tool_call = &*request.method == "tools/call";
+        self.send(answer::encode_failure(failure, &request.id, is_tool_call, era)).await;
+    }
+
+    /// A client that is gone hears nothing; the reader notices and ends the connection.
+    async fn send(&self, message: Bytes) {
+        let _ = self.outbox.send(message).await;
+    }
+}
+
+fn refusal(malformed: &Malformed) -> Bytes {
+    let code = match malformed.reason {
+        Unreadable::NotJson => code::PARSE_ERROR,
+        Unreadable::Invalid(_) => code::INVALID_REQUEST,
+    };
+    encode::error(malformed.id.as_ref(), code, &malformed.to_string(), None).into()
+}
+
+fn unsupported(id: &RequestId, requested: &str) -> Bytes {
+    let data = json!({"supported": Version::ALL.map(Version::as_str), "requested": shown(requested)});
+    encode::error(Some(id), code::UNSUPPORTED_VERSION, "unsupported protocol version", Some(&data)).into()
+}

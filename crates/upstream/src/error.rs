@@ -1,0 +1,65 @@
+//! Why a call to an upstream did not bring an answer. The variants say what the caller may do about it.
+
+use domain::ServerId;
+
+/// A call that ended without an answer from the tool.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CallError {
+    /// No such upstream is configured any more. Nothing was sent.
+    #[error("upstream `{0}` is not configured")]
+    NotConfigured(ServerId),
+    /// The upstream is not connected. Nothing was sent.
+    #[error("upstream `{server}` is not available: {reason}")]
+    Unavailable {
+        /// The upstream.
+        server: ServerId,
+        /// Why, in words for a person; it holds no secret and no unescaped text of the server.
+        reason: String,
+    },
+    /// The upstream has as many calls in flight as it may have. Nothing was sent.
+    #[error("upstream `{server}` has {limit} calls in flight already")]
+    Busy {
+        /// The upstream.
+        server: ServerId,
+        /// The bound.
+        limit: usize,
+    },
+    /// The connection ended after the call may have been sent. Its outcome is unknown and it is not sent again.
+    #[error("upstream `{server}` was lost during the call: {reason}; the outcome is unknown")]
+    Lost {
+        /// The upstream.
+        server: ServerId,
+        /// Why, in words for a person.
+        reason: String,
+    },
+    /// The answer is larger than allowed.
+    #[error("upstream `{server}` answered with more than {limit} bytes")]
+    TooLarge {
+        /// The upstream.
+        server: ServerId,
+        /// The bound in bytes.
+        limit: usize,
+    },
+    /// The upstream answered with something that is not MCP.
+    #[error("upstream `{server}` broke the protocol: {what}")]
+    Protocol {
+        /// The upstream.
+        server: ServerId,
+        /// What was wrong with the answer.
+        what: String,
+    },
+    /// The upstream refused the HTTP request.
+    #[error("upstream `{server}` answered with HTTP status {status}")]
+    Status {
+        /// The upstream.
+        server: ServerId,
+        /// The HTTP status code.
+        status: u16,
+    },
+    /// The caller's parameters cannot be forwarded. Nothing was sent.
+    #[error("the parameters cannot be forwarded: {0}")]
+    Params(#[from] protocol::Fault),
+    /// The credential belongs to another upstream. Nothing was sent.
+    #[error("the credential is for another upstream than `{0}`")]
+    ForeignCredential(ServerId),
+}

@@ -1,0 +1,37 @@
+//! Connections to MCP servers: children on standard input and output, Streamable HTTP, servers inside this process.
+//! A call goes in with a permit and screened parameters; a reply comes out as it arrives, unscreened. Who may call,
+//! and what names mean to clients, is decided elsewhere (`policy`, `catalog`).
+//!
+//! Start at [`Upstreams`]. One server's life is in `supervisor`, what moves its messages in `transports`.
+
+pub mod child;
+pub mod config;
+pub mod worker;
+
+mod backoff;
+mod era;
+mod error;
+mod handshake;
+mod in_flight;
+mod inbox;
+mod listing;
+mod metrics;
+mod outgoing;
+mod own_request;
+mod refresh;
+mod reply;
+mod server;
+mod settings;
+mod state;
+mod supervisor;
+mod transports;
+mod upstreams;
+
+pub use error::CallError;
+pub use metrics::CounterValues;
+pub use outgoing::{Caller, Outgoing};
+pub use reply::{Event, Payload, Reply, ResultStream};
+pub use settings::{DEPTH_HEADER, DEPTH_VARIABLE, SelfInfo, Settings};
+pub use state::{Health, ServerState};
+pub use transports::builtin::{BuiltinError, BuiltinFuture, BuiltinRequest, BuiltinServer};
+pub use upstreams::{UpstreamEvent, Upstreams};

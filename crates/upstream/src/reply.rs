@@ -1,0 +1,79 @@
+//! What comes back from an upstream: notifications that belong to the call, then one final answer.
+//! Everything in it is untrusted until `guardrails` screened it.
+
+use bytes::Bytes;
+use guardrails::Untrusted;
+use protocol::Era;
+
+use crate::{CallError, in_flight::Ticket, transports::ReplySource};
+
+/// The answer to one call, as it arrives. Dropping it before the final event cancels the call at the upstream.
+pub struct Reply {
+    source: ReplySource,
+    era: Era,
+    /// Makes room for the next call when the reply is over.
+    _ticket: Ticket,
+}
+
+/// One thing that arrived.
+#[derive(Debug)]
+pub enum Event {
+    /// A notification that belongs to this call: progress (under the client's own token) or a log message.
+    Notification {
+        /// The method's name.
+        method: Box<str>,
+        /// The JSON text of its parameters.
+        params: Option<Bytes>,
+    },
+    /// The final answer: the JSON text of `result`.
+    Result(Payload),
+    /// The final answer: the JSON text of the `error` object.
+    Error(Bytes),
+}
+
+/// The JSON text of a result.
+#[derive(Debug)]
+pub enum Payload {
+    /// All of it.
+    Whole(Bytes),
+    /// It is large and still arriving; its size is bounded by the result limit.
+    Streamed(ResultStream),
+}
+
+/// A large result that is passed on while it arrives. The chunks, joined, are the JSON text of the result.
+pub struct ResultStream(pub(crate) crate::transports::http::ResultChunks);
+
+impl ResultStream {
+    /// Returns the next chunk; `None` at the end of the result. Not cancel safe: a chunk may be lost.
+    ///
+    /// # Errors
+    /// [`CallError::Lost`] and [`CallError::TooLarge`]; what was passed on so far is no complete JSON then.
+    pub async fn next_chunk(&mut self) -> Option<Result<Bytes, CallError>> {
+        self.0.next_chunk().await
+    }
+}
+
+impl std::fmt::Debug for ResultStream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ResultStream")
+    }
+}
+
+impl Reply {
+    pub(crate) const fn new(source: ReplySource, era: Era, ticket: Ticket) -> Self {
+        Self { source, era, _ticket: ticket }
+    }
+
+    /// Returns the era of the upstream that answers.
+    pub const fn era(&self) -> Era {
+        self.era
+    }
+
+    /// Waits for the next event. Cancel safe. After a final event the reply is over.
+    ///
+    /// # Errors
+    /// [`CallError`] when no final answer will come; the reply is over then as well.
+    pub async fn next(&mut self) -> Result<Untrusted<Event>, CallError> {
+        self.source.next().await.map(Untrusted::new)
+    }
+}

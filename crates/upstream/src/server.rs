@@ -1,0 +1,165 @@
+//! One configured upstream as calls and its supervisor share it: settings, the link in force, its status.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use domain::Credential;
+use parking_lot::Mutex;
+use protocol::Version;
+use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    CallError,
+    config::{ServerSettings, Startup},
+    in_flight::InFlight,
+    metrics::Counters,
+    state::{Health, ServerState, Status, transport_name},
+    transports::Connection,
+};
+
+/// How long a call waits for a server that is just being started again. A restart after a crash takes less.
+const RECONNECT_WAIT: Duration = Duration::from_secs(2);
+
+/// One upstream.
+pub(crate) struct Server {
+    pub(crate) settings: ServerSettings,
+    pub(crate) credential: Credential,
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) in_flight: Arc<InFlight>,
+    /// Cancelled when the server is to be let go.
+    pub(crate) stop: CancellationToken,
+    link: watch::Sender<Option<Arc<Link>>>,
+    started: watch::Sender<bool>,
+    status: Mutex<Status>,
+    /// The server was removed, and nobody has been told yet.
+    farewell_unsaid: AtomicBool,
+}
+
+/// A connection that was greeted.
+pub(crate) struct Link {
+    pub(crate) connection: Connection,
+    pub(crate) version: Version,
+}
+
+impl Link {
+    /// Tells whether the connection is over; what could not be sent over it may go over the next one.
+    pub(crate) fn has_ended(&self) -> bool {
+        match &self.connection {
+            Connection::Stdio(connection) => connection.has_ended(),
+            Connection::Http(_) | Connection::Builtin(_) => false,
+        }
+    }
+}
+
+impl Server {
+    pub(crate) fn new(settings: ServerSettings, stop: CancellationToken) -> Self {
+        let starts_now = settings.startup() == Startup::Eager;
+        let health = if starts_now { Health::Starting } else { Health::Lazy };
+        Self {
+            credential: Credential::new(settings.id().clone(), settings.headers()),
+            counters: Arc::default(),
+            in_flight: InFlight::new(usize::try_from(settings.max_in_flight()).unwrap_or(usize::MAX)),
+            stop,
+            link: watch::Sender::new(None),
+            started: watch::Sender::new(starts_now),
+            status: Mutex::new(Status::new(health)),
+            farewell_unsaid: AtomicBool::new(false),
+            settings,
+        }
+    }
+
+    /// Has a lazy server started.
+    pub(crate) fn wake(&self) {
+        let woken = self.started.send_if_modified(|started| !std::mem::replace(started, true));
+        if woken {
+            self.update(|status| status.health = Health::Starting);
+        }
+    }
+
+    /// Waits until the server is to be started. Cancel safe.
+    pub(crate) async fn awake(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.started.subscribe().wait_for(|started| *started).await;
+    }
+
+    /// Tells whether nothing is to be waited for: it is not started, or has listed or failed once.
+    pub(crate) fn is_settled(&self) -> bool {
+        !*self.started.borrow() || self.status.lock().is_settled
+    }
+
+    /// Returns the link in force, other than `dead`. Starts a lazy server and waits a little for one that restarts.
+    ///
+    /// # Errors
+    /// [`CallError::Unavailable`] with the reason of the server's state.
+    pub(crate) async fn link(&self, dead: Option<&Arc<Link>>) -> Result<Arc<Link>, CallError> {
+        let is_alive = |link: &Arc<Link>| dead.is_none_or(|dead| !Arc::ptr_eq(dead, link));
+        if let Some(link) = self.link.borrow().as_ref().filter(|link| is_alive(link)) {
+            return Ok(Arc::clone(link));
+        }
+        self.wake();
+        let mut links = self.link.subscribe();
+        let found = timeout(RECONNECT_WAIT, links.wait_for(|link| link.as_ref().is_some_and(is_alive))).await;
+        let link = found.ok().and_then(|link| link.ok()?.clone());
+        link.ok_or_else(|| self.unavailable())
+    }
+
+    /// Puts a link in force, or takes it away.
+    pub(crate) fn set_link(&self, link: Option<Arc<Link>>) {
+        self.link.send_replace(link);
+    }
+
+    /// Has the supervisor say that the server is gone.
+    pub(crate) fn leave_farewell_unsaid(&self) {
+        self.farewell_unsaid.store(true, Ordering::Release);
+    }
+
+    /// Tells once whether it must still be said that the server is gone.
+    pub(crate) fn take_unsaid_farewell(&self) -> bool {
+        self.farewell_unsaid.swap(false, Ordering::AcqRel)
+    }
+
+    /// Changes the status.
+    pub(crate) fn update(&self, change: impl FnOnce(&mut Status)) {
+        change(&mut self.status.lock());
+    }
+
+    /// Returns the server's state.
+    pub(crate) fn state(&self) -> ServerState {
+        let status = self.status.lock().clone();
+        let mut findings = status.findings;
+        if let Some(Connection::Stdio(connection)) = self.link.borrow().as_ref().map(|link| &link.connection)
+        {
+            let garbage = connection.garbage().into_iter();
+            findings.extend(garbage.map(|sample| format!("no message on its standard output: {sample}")));
+        }
+        ServerState {
+            server: self.settings.id().clone(),
+            transport: transport_name(self.settings.transport()),
+            version: status.version,
+            health: status.health,
+            reason: status.reason.as_deref().map(str::to_owned),
+            restarts: self.counters.restarts.get(),
+            failures_in_a_row: status.failures_in_a_row,
+            in_flight: self.in_flight.count(),
+            pid: status.pid,
+            stderr: status.stderr,
+            findings,
+            counters: self.counters.values(),
+        }
+    }
+
+    fn unavailable(&self) -> CallError {
+        let status = self.status.lock();
+        let reason = status
+            .reason
+            .as_deref()
+            .map_or_else(|| format!("it is {}", status.health.as_str()), str::to_owned);
+        CallError::Unavailable { server: self.settings.id().clone(), reason }
+    }
+}

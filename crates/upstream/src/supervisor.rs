@@ -1,0 +1,327 @@
+//! One server's life: started, greeted, listed, kept up to date, started again when it fails, let go at the end.
+//! One task per server; a server that is slow or broken delays nobody else.
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use guardrails::Untrusted;
+use protocol::Era;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    UpstreamEvent,
+    backoff::{Backoff, STABLE},
+    child::{Command, Grace},
+    config::{ChildSettings, TransportSettings},
+    era::{self, Manner},
+    handshake::Greeting,
+    inbox::{Inbox, Mail, inbox},
+    listing::{self, Walked},
+    own_request::Asker,
+    refresh::Refresh,
+    server::{Link, Server},
+    settings::DEPTH_VARIABLE,
+    state::Health,
+    transports::{
+        Connection, Incoming, Opening, builtin::BuiltinConnection, http::HttpConnection,
+        stdio::StdioConnection,
+    },
+    upstreams::Shared,
+};
+
+/// How long a server may take to be greeted. Long, because some are downloaded at their first start.
+const GREETING_LIMIT: Duration = Duration::from_secs(120);
+/// How long one walk through all listings may take.
+const LISTING_LIMIT: Duration = Duration::from_secs(120);
+/// After so many failures in a row a server's tools are not offered any more.
+const FAILURES_UNTIL_GONE: u32 = 5;
+/// What a failed child is given to end by itself; another is to take its place.
+const FAILED_GRACE: Grace =
+    Grace { closed: Duration::from_millis(200), terminated: Duration::from_millis(800) };
+/// How long the calls of a server that was removed or changed may go on.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+
+/// Runs `server` until it is stopped. Its end is the end of the server.
+pub(crate) async fn supervise(server: Arc<Server>, shared: Arc<Shared>) {
+    let mut supervisor = Supervisor { server, shared, known_era: None, backoff: Backoff::default() };
+    let stop = supervisor.server.stop.clone();
+    if stop.run_until_cancelled(supervisor.server.awake()).await.is_some() {
+        while let Err(reason) = supervisor.live().await {
+            let pause = supervisor.note_failure(&reason).await;
+            if stop.run_until_cancelled(sleep(pause)).await.is_none() {
+                break;
+            }
+            supervisor.server.counters.restarts.add_one();
+        }
+    }
+    supervisor.say_farewell().await;
+}
+
+struct Supervisor {
+    server: Arc<Server>,
+    shared: Arc<Shared>,
+    /// The era that the last greeting found; forgotten when a greeting fails.
+    known_era: Option<Era>,
+    backoff: Backoff,
+}
+
+/// A server was stopped on purpose.
+struct Stopped;
+
+impl Supervisor {
+    /// Goes through one life of the server. Returns when it is stopped, or with the reason of its failure.
+    async fn live(&mut self) -> Result<Stopped, String> {
+        let stop = self.server.stop.clone();
+        let (inbox, mail) = inbox(Arc::clone(&self.server.counters));
+        let Some(opened) = stop.run_until_cancelled(self.open(inbox)).await else { return Ok(Stopped) };
+        let connection = opened?;
+        let ended = stop.run_until_cancelled(self.converse(&connection, mail)).await;
+        self.server.set_link(None);
+        match ended {
+            Some(reason) => {
+                self.keep_last_words(&connection);
+                connection.close(FAILED_GRACE).await;
+                Err(reason)
+            }
+            None => {
+                self.let_go(&connection).await;
+                Ok(Stopped)
+            }
+        }
+    }
+
+    /// Opens the connection; a child is running then, and nothing else was sent.
+    async fn open(&self, inbox: Inbox) -> Result<Connection, String> {
+        let (server, settings) = (&self.server.settings, &self.shared.settings);
+        let opening = Opening {
+            server: server.id().clone(),
+            inbox,
+            counters: Arc::clone(&self.server.counters),
+            tasks: self.shared.tasks.clone(),
+            initialize: self.shared.initialize.clone(),
+            result_bytes: settings.result_bytes,
+            line_bytes: settings.line_bytes,
+            depth: settings.depth.saturating_add(1),
+        };
+        match server.transport() {
+            TransportSettings::Child(child) => {
+                let command = command(child, opening.depth);
+                let child = settings
+                    .launcher
+                    .spawn(server.id(), &command)
+                    .await
+                    .map_err(|error| error.to_string())?;
+                self.server.update(|status| status.pid = Some(child.process.pid()));
+                let connection = StdioConnection::open(child, opening).map_err(|error| error.to_string())?;
+                Ok(Connection::Stdio(connection))
+            }
+            TransportSettings::Http(http) => {
+                let connection = HttpConnection::open(http, opening).map_err(|error| error.to_string())?;
+                Ok(Connection::Http(connection))
+            }
+            TransportSettings::Builtin(name) => {
+                let builtin = settings.builtin(*name).ok_or("this program has no such built-in server")?;
+                Ok(Connection::Builtin(BuiltinConnection::open(server.id().clone(), builtin)))
+            }
+        }
+    }
+
+    /// Greets, lists, and keeps listening until the connection fails; returns why it did.
+    async fn converse(&mut self, connection: &Connection, mail: Mail) -> String {
+        let greeting = match self.greet(connection).await {
+            Ok(greeting) => greeting,
+            Err(reason) => {
+                self.known_era = None;
+                return reason;
+            }
+        };
+        connection.speak(greeting.version);
+        self.known_era = Some(greeting.version.era());
+        self.server.update(|status| status.version = Some(greeting.version));
+        // Calls may go out before the listing is here: after a restart the catalog still has the server's tools.
+        let link = Link { connection: connection.clone(), version: greeting.version };
+        self.server.set_link(Some(Arc::new(link)));
+        let ready_since = match self.list(connection, &greeting).await {
+            Ok(walked) => {
+                self.publish(walked).await;
+                Instant::now()
+            }
+            Err(reason) => return reason,
+        };
+        let reason = self.listen(connection, &greeting, mail).await;
+        if ready_since.elapsed() >= STABLE {
+            self.backoff.reset();
+        }
+        reason
+    }
+
+    async fn greet(&self, connection: &Connection) -> Result<Greeting, String> {
+        if let Connection::Builtin(builtin) = connection {
+            let listing = builtin.listing();
+            let (version, capabilities) = (listing.version, listing.capabilities);
+            return Ok(Greeting { version, capabilities, instructions: listing.instructions });
+        }
+        let settings = &self.server.settings;
+        let manner = Manner {
+            choice: settings.era(),
+            known: self.known_era,
+            probe_timeout: settings.probe_timeout(),
+            initialize: std::str::from_utf8(&self.shared.initialize).expect("it was made of text"),
+        };
+        let greeted = timeout(GREETING_LIMIT, era::greet(self.asker(connection), &manner)).await;
+        greeted.unwrap_or_else(|_| Err(format!("it was not ready within {} s", GREETING_LIMIT.as_secs())))
+    }
+
+    async fn list(&self, connection: &Connection, greeting: &Greeting) -> Result<Walked, String> {
+        self.server.counters.listings.add_one();
+        if let Connection::Builtin(builtin) = connection {
+            return Ok(Walked { listing: builtin.listing(), findings: Vec::new() });
+        }
+        let walked = timeout(LISTING_LIMIT, listing::walk(self.asker(connection), greeting)).await;
+        walked.unwrap_or_else(|_| Err(format!("its listings took longer than {} s", LISTING_LIMIT.as_secs())))
+    }
+
+    /// Hands out a listing; the server is ready then.
+    async fn publish(&self, walked: Walked) {
+        let Walked { listing, findings } = walked;
+        let tools = listing.tools.len();
+        tracing::info!(upstream = %self.server.settings.id(), tools, version = %listing.version, "upstream listed");
+        let server = self.server.settings.id().clone();
+        self.send(UpstreamEvent::Listed { server, listing: Untrusted::new(listing) }).await;
+        self.server.update(|status| {
+            status.health = Health::Ready;
+            status.reason = None;
+            status.stderr.clear();
+            status.failures_in_a_row = 0;
+            status.findings = findings;
+            status.is_settled = true;
+        });
+        self.state_changed();
+    }
+
+    /// Hands on what the server says of its own accord, and lists it again when it says so. Returns why the connection
+    /// ended.
+    async fn listen(&self, connection: &Connection, greeting: &Greeting, mut mail: Mail) -> String {
+        let mut closed = pin!(connection.closed());
+        let mut refresh = Refresh::new();
+        loop {
+            let refreshed = tokio::select! {
+                biased;
+                reason = &mut closed => return reason,
+                Some(incoming) = mail.queue.recv() => {
+                    self.hand_on(incoming);
+                    continue;
+                }
+                () = mail.lists_changed.notified() => {
+                    refresh.ask();
+                    continue;
+                }
+                listed = refresh.next(|| self.list(connection, greeting)) => listed,
+            };
+            match refreshed {
+                Ok(walked) => self.publish(walked).await,
+                Err(reason) => {
+                    tracing::warn!(upstream = %self.server.settings.id(), reason, "the listing was not refreshed");
+                    self.server
+                        .update(|status| status.findings = vec![format!("not listed again: {reason}")]);
+                    refresh.ask_later();
+                }
+            }
+        }
+    }
+
+    fn hand_on(&self, Incoming { method, params }: Incoming) {
+        let server = self.server.settings.id().clone();
+        let event = UpstreamEvent::Notified { server, method, params: Untrusted::new(params) };
+        if self.shared.events.try_send(event).is_err() {
+            self.server.counters.dropped_notifications.add_one();
+        }
+    }
+
+    /// Records a failure and returns how long to wait before the next attempt.
+    async fn note_failure(&mut self, reason: &str) -> Duration {
+        let pause = self.backoff.next();
+        let mut failures = 0;
+        self.server.update(|status| {
+            failures = status.failures_in_a_row.saturating_add(1);
+            status.health = if failures < FAILURES_UNTIL_GONE { Health::Restarting } else { Health::Failed };
+            status.reason = Some(reason.into());
+            status.failures_in_a_row = failures;
+            status.pid = None;
+            status.is_settled = true;
+        });
+        let pause_ms = pause.as_millis();
+        tracing::warn!(upstream = %self.server.settings.id(), reason, failures, pause_ms, "upstream failed");
+        if failures == FAILURES_UNTIL_GONE {
+            self.send(UpstreamEvent::Gone { server: self.server.settings.id().clone() }).await;
+        }
+        self.state_changed();
+        pause
+    }
+
+    /// Keeps what a failing child said last.
+    fn keep_last_words(&self, connection: &Connection) {
+        if let Connection::Stdio(connection) = connection {
+            let stderr = connection.process().recent_stderr();
+            self.server.update(|status| status.stderr = stderr);
+        }
+    }
+
+    /// Ends a connection that is not wanted any more. Its calls may finish unless the whole gateway goes down.
+    async fn let_go(&self, connection: &Connection) {
+        self.say_gone().await;
+        let drained = timeout(DRAIN_LIMIT, self.server.in_flight.idle());
+        // Late is as good as never: what is still in flight is lost with the connection.
+        let _ = self.shared.stop.run_until_cancelled(drained).await;
+        connection.close(Grace::default()).await;
+    }
+
+    /// Says that a removed server is not to be offered any more, if that could not be said at once.
+    async fn say_gone(&self) {
+        if self.server.take_unsaid_farewell() {
+            let event = UpstreamEvent::Gone { server: self.server.settings.id().clone() };
+            // No receiver any more: the gateway is going down.
+            let _ = self.shared.stop.run_until_cancelled(self.shared.events.send(event)).await;
+        }
+    }
+
+    /// The last thing that is heard of the server.
+    async fn say_farewell(&self) {
+        self.say_gone().await;
+        self.server.update(|status| {
+            status.health = Health::Stopped;
+            status.pid = None;
+            status.is_settled = true;
+        });
+        self.state_changed();
+    }
+
+    fn asker<'a>(&'a self, connection: &'a Connection) -> Asker<'a> {
+        Asker { connection, credential: &self.server.credential, own_info: &self.shared.own_info }
+    }
+
+    /// Sends an event that must arrive. The one who stops us does not wait for that.
+    async fn send(&self, event: UpstreamEvent) {
+        // No receiver any more: the gateway is going down.
+        let _ = self.server.stop.run_until_cancelled(self.shared.events.send(event)).await;
+    }
+
+    fn state_changed(&self) {
+        self.shared.settling.send_replace(());
+        // Left out when many events wait; whoever is behind looks at the states anyway.
+        let _ = self
+            .shared
+            .events
+            .try_send(UpstreamEvent::StateChanged { server: self.server.settings.id().clone() });
+    }
+}
+
+fn command(child: &ChildSettings, depth: u32) -> Command {
+    let mut env: std::collections::BTreeMap<_, _> = child.environment().iter().cloned().collect();
+    env.insert(DEPTH_VARIABLE.to_owned(), domain::Secret::new(depth.to_string()));
+    Command {
+        program: child.program().to_owned(),
+        args: child.arguments().iter().map(|argument| argument.expose().clone()).collect(),
+        cwd: child.directory().map(Into::into),
+        env,
+    }
+}

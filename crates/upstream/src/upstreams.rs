@@ -1,0 +1,299 @@
+//! The table of all upstreams: who is configured, how a call finds its connection, how everything is let go.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use catalog::Listing;
+use domain::{Credential, ServerId};
+use guardrails::{Cleared, Untrusted};
+use parking_lot::Mutex;
+use policy::Permit;
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    CallError, Outgoing, Reply, ServerState, Settings,
+    config::{DEFAULT_TIMEOUT_MS, ServerSettings, TransportSettings},
+    outgoing::Forwarded,
+    server::{Link, Server},
+    supervisor,
+    transports::Exchange,
+};
+
+/// Events that wait for the publisher. Notifications beyond are dropped and counted; listings wait for room.
+const EVENT_CAPACITY: usize = 1_024;
+/// How long shutdown waits for children and sessions: the steps of ending a child, and a little more.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(12);
+
+/// All upstreams of the gateway. Clones are the same table.
+#[derive(Clone)]
+pub struct Upstreams(Arc<Inner>);
+
+struct Inner {
+    table: ArcSwap<HashMap<ServerId, Arc<Server>>>,
+    /// Held while the table is replaced.
+    changing: Mutex<()>,
+    shared: Arc<Shared>,
+}
+
+/// What all supervisors share.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) events: mpsc::Sender<UpstreamEvent>,
+    /// Signalled whenever a server settles, is woken or is let go.
+    pub(crate) settling: watch::Sender<()>,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+    /// The JSON text of our `clientInfo`.
+    pub(crate) own_info: String,
+    /// The parameters of `initialize`.
+    pub(crate) initialize: Bytes,
+}
+
+/// Something that happened at an upstream, for the one who publishes the catalog.
+#[derive(Debug)]
+pub enum UpstreamEvent {
+    /// It has told us everything it offers, for the first time or anew.
+    Listed {
+        /// The upstream.
+        server: ServerId,
+        /// What it offers.
+        listing: Untrusted<Listing>,
+    },
+    /// It is not to be offered any more: removed, or failed too often. `Listed` brings it back.
+    Gone {
+        /// The upstream.
+        server: ServerId,
+    },
+    /// It sent a notification that belongs to no call.
+    Notified {
+        /// The upstream.
+        server: ServerId,
+        /// The method's name, as it came.
+        method: Box<str>,
+        /// The JSON text of the parameters.
+        params: Untrusted<Option<Bytes>>,
+    },
+    /// Its state is another; [`Upstreams::states`] tells which. May be left out when many events wait.
+    StateChanged {
+        /// The upstream.
+        server: ServerId,
+    },
+}
+
+impl Upstreams {
+    /// Makes the table, empty, and the receiver of its events. Whoever receives must go on receiving: a supervisor
+    /// with a listing waits for room.
+    pub fn new(settings: Settings) -> (Self, mpsc::Receiver<UpstreamEvent>) {
+        let (events, receiver) = mpsc::channel(EVENT_CAPACITY);
+        let shared = Arc::new(Shared {
+            own_info: settings.self_info.to_json(),
+            initialize: settings.self_info.initialize_params(),
+            settings,
+            events,
+            settling: watch::Sender::new(()),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let inner = Inner { table: ArcSwap::default(), changing: Mutex::default(), shared };
+        (Self(Arc::new(inner)), receiver)
+    }
+
+    /// Makes `servers` the configured ones. Unchanged servers keep their connections; changed and removed ones get
+    /// some time to finish their calls. Nothing is awaited; must be called within a runtime.
+    pub fn apply(&self, servers: BTreeMap<ServerId, ServerSettings>) {
+        let _changing = self.0.changing.lock();
+        if self.0.shared.stop.is_cancelled() {
+            return;
+        }
+        let before = self.0.table.load_full();
+        let mut after = HashMap::with_capacity(servers.len());
+        let mut fresh = Vec::new();
+        for (id, settings) in servers {
+            let kept = before.get(&id).filter(|server| is_same(&server.settings, &settings));
+            let server = kept.cloned().unwrap_or_else(|| {
+                let server = Arc::new(Server::new(settings, self.0.shared.stop.child_token()));
+                fresh.push(Arc::clone(&server));
+                server
+            });
+            after.insert(id, server);
+        }
+        let after = Arc::new(after);
+        self.0.table.store(Arc::clone(&after));
+        for server in fresh {
+            // Its death would leave the server as it is, without restarts: it does not end before it is stopped.
+            self.0.shared.tasks.spawn(supervisor::supervise(server, Arc::clone(&self.0.shared)));
+        }
+        for (id, server) in before.iter() {
+            match after.get(id) {
+                Some(current) if Arc::ptr_eq(current, server) => {}
+                Some(_) => server.stop.cancel(),
+                None => {
+                    // Said at once where there is room, so that it comes before a later return of the server.
+                    let gone = UpstreamEvent::Gone { server: id.clone() };
+                    if self.0.shared.events.try_send(gone).is_err() {
+                        server.leave_farewell_unsaid();
+                    }
+                    server.stop.cancel();
+                }
+            }
+        }
+        self.0.shared.settling.send_replace(());
+    }
+
+    /// Sends a call and returns its reply, of which nothing may have arrived yet.
+    ///
+    /// Cancel safe: dropped, the call is cancelled at the upstream if it was sent. It is sent at most once.
+    ///
+    /// # Errors
+    /// [`CallError`]; all but [`CallError::Lost`] and the errors about answers say that nothing was sent.
+    pub async fn call(
+        &self,
+        permit: &Permit,
+        request: Cleared<Outgoing>,
+        credential: &Credential,
+    ) -> Result<Reply, CallError> {
+        let id = &permit.subject().server;
+        let server = self.server(id).ok_or_else(|| CallError::NotConfigured(id.clone()))?;
+        if credential.server() != id {
+            return Err(CallError::ForeignCredential(id.clone()));
+        }
+        let Some(ticket) = server.in_flight.enter() else {
+            server.counters.busy.add_one();
+            return Err(CallError::Busy { server: id.clone(), limit: server.in_flight.limit() });
+        };
+        server.counters.calls.add_one();
+        let link = server.link(None).await?;
+        let first = self.send(&link, permit, request.get(), credential).await;
+        let (link, sent) = match first {
+            // The connection had just ended. Nothing was sent, so the next one may be used.
+            Err(CallError::Unavailable { .. }) if link.has_ended() => {
+                let next = server.link(Some(&link)).await?;
+                let sent = self.send(&next, permit, request.get(), credential).await;
+                (next, sent)
+            }
+            sent => (link, sent),
+        };
+        Ok(Reply::new(sent?, link.version.era(), ticket))
+    }
+
+    async fn send(
+        &self,
+        link: &Link,
+        permit: &Permit,
+        outgoing: &Outgoing,
+        credential: &Credential,
+    ) -> Result<crate::transports::ReplySource, CallError> {
+        let key = permit.route().upstream_key();
+        let params = Forwarded::new(outgoing, key.as_deref(), link.version, &self.0.shared.own_info)?;
+        let exchange = Exchange {
+            method: outgoing.method.name,
+            params: &params,
+            name: key.as_deref().filter(|_| outgoing.method.name_header.is_some()),
+            param_headers: (permit.route().param_headers(), outgoing.params.arguments()),
+            credential: Some(credential),
+            principal: Some(permit.principal()),
+        };
+        link.connection.request(exchange).await
+    }
+
+    /// Returns how long a call to `server` may be silent; the default if it is not configured.
+    pub fn timeout(&self, server: &ServerId) -> Duration {
+        let configured = self.server(server).map(|server| server.settings.timeout());
+        configured.unwrap_or(Duration::from_millis(DEFAULT_TIMEOUT_MS))
+    }
+
+    /// Starts the servers that are configured to wait for the first request. Their listings follow as events.
+    pub fn wake_lazy(&self) {
+        for server in self.0.table.load().values() {
+            server.wake();
+        }
+        self.0.shared.settling.send_replace(());
+    }
+
+    /// Tells whether every started server has listed or failed once.
+    pub fn is_settled(&self) -> bool {
+        self.0.table.load().values().all(|server| server.is_settled())
+    }
+
+    /// Waits until [`Upstreams::is_settled`]. Cancel safe; the caller bounds the time.
+    pub async fn settled(&self) {
+        let mut settling = self.0.shared.settling.subscribe();
+        while !self.is_settled() {
+            if settling.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Returns the state of every server, sorted by name.
+    pub fn states(&self) -> Vec<ServerState> {
+        let table = self.0.table.load();
+        let mut states: Vec<_> = table.values().map(|server| server.state()).collect();
+        states.sort_by(|a, b| a.server.cmp(&b.server));
+        states
+    }
+
+    /// Closes sessions and ends children; calls in flight are lost. Takes at most 12 s. Nothing can be applied after.
+    ///
+    /// Not cancel safe in the sense that children not ended by then are killed when their processes are dropped.
+    pub async fn shutdown(&self) {
+        {
+            let _changing = self.0.changing.lock();
+            self.0.shared.stop.cancel();
+            self.0.shared.tasks.close();
+        }
+        if timeout(SHUTDOWN_LIMIT, self.0.shared.tasks.wait()).await.is_err() {
+            tracing::warn!(
+                tasks = self.0.shared.tasks.len(),
+                "upstreams did not end in time and are given up"
+            );
+        }
+        self.0.table.store(Arc::default());
+    }
+
+    fn server(&self, id: &ServerId) -> Option<Arc<Server>> {
+        self.0.table.load().get(id).cloned()
+    }
+}
+
+/// Tells whether a server may keep its connection.
+fn is_same(a: &ServerSettings, b: &ServerSettings) -> bool {
+    let bounds = |settings: &ServerSettings| {
+        (
+            settings.era(),
+            settings.startup(),
+            settings.timeout(),
+            settings.max_in_flight(),
+            settings.probe_timeout(),
+        )
+    };
+    let is_same_transport = match (a.transport(), b.transport()) {
+        (TransportSettings::Child(a), TransportSettings::Child(b)) => {
+            (a.program(), a.arguments(), a.environment(), a.directory())
+                == (b.program(), b.arguments(), b.environment(), b.directory())
+        }
+        (TransportSettings::Http(a), TransportSettings::Http(b)) => {
+            (a.endpoint(), a.headers()) == (b.endpoint(), b.headers())
+        }
+        (TransportSettings::Builtin(a), TransportSettings::Builtin(b)) => a == b,
+        (TransportSettings::Child(_) | TransportSettings::Http(_) | TransportSettings::Builtin(_), _) => {
+            false
+        }
+    };
+    is_same_transport && bounds(a) == bounds(b)
+}
+
+impl std::fmt::Debug for Upstreams {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstreams").field("servers", &self.0.table.load().len()).finish()
+    }
+}

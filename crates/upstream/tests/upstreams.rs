@@ -1,0 +1,36 @@
+//! Real upstreams of the real table: children, a server inside the process, and all that may go wrong with them.
+//! This binary plays every part: launcher and watchdog (through `child_main`), the servers, and the gateway.
+
+#[path = "upstreams/bad_output.rs"]
+mod bad_output;
+#[path = "upstreams/calls.rs"]
+mod calls;
+#[path = "upstreams/eras.rs"]
+mod eras;
+#[path = "upstreams/lives.rs"]
+mod lives;
+#[path = "upstreams/stage.rs"]
+mod stage;
+#[path = "upstreams/stub.rs"]
+mod stub;
+
+use std::{env::args_os, process::ExitCode};
+
+use libtest_mimic::{Arguments, Trial, run};
+
+fn main() -> ExitCode {
+    if let Some(code) = upstream::child::child_main(args_os()) {
+        return code;
+    }
+    if let Some(code) = stub::play(args_os()) {
+        return code;
+    }
+    let tests = [bad_output::TESTS, calls::TESTS, eras::TESTS, lives::TESTS].concat();
+    let trials = tests.into_iter().map(|(name, test)| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    });
+    run(&Arguments::from_args(), trials.collect()).exit_code()
+}

@@ -1,0 +1,5 @@
+//! Placeholder.
+
+use crate::stage::Test;
+
+pub(crate) const TESTS: &[Test] = &[];

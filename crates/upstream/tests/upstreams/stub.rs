@@ -1,0 +1,175 @@
+//! A small MCP server on standard input and output, with every bad habit a test needs. It runs in its own process:
+//! this test binary, started with the word `stub` and its manners as further arguments.
+
+use std::{
+    ffi::OsString,
+    io::{BufRead as _, Write as _, stdin, stdout},
+    process::ExitCode,
+};
+
+use serde_json::{Value, json};
+
+/// First argument of the binary when it is to be a server.
+pub(crate) const ROLE: &str = "stub";
+
+/// Plays the server if `args` ask for it.
+pub(crate) fn play(args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    let args: Vec<String> = args.skip(1).filter_map(|arg| arg.into_string().ok()).collect();
+    (args.first().map(String::as_str) == Some(ROLE)).then(|| serve(&args[1..]))
+}
+
+struct Stub {
+    manners: Vec<String>,
+    /// Every line that was received.
+    seen: Vec<String>,
+    /// Ids of calls that are never answered by themselves.
+    hanging: Vec<Value>,
+    extra_tool: bool,
+}
+
+fn serve(manners: &[String]) -> ExitCode {
+    let mut stub = Stub { manners: manners.to_vec(), seen: Vec::new(), hanging: Vec::new(), extra_tool: false };
+    if stub.is("crash") {
+        eprintln!("cannot find my configuration");
+        return ExitCode::from(3);
+    }
+    for line in stdin().lock().lines() {
+        let Ok(line) = line else { break };
+        let message: Value = serde_json::from_str(&line).expect("the gateway sends one JSON message a line");
+        stub.seen.push(line);
+        stub.take(&message);
+    }
+    ExitCode::SUCCESS
+}
+
+impl Stub {
+    fn is(&self, manner: &str) -> bool {
+        self.manners.iter().any(|own| own == manner)
+    }
+
+    fn take(&mut self, message: &Value) {
+        let id = message["id"].clone();
+        match message["method"].as_str() {
+            Some("server/discover") if self.is("silent") => {}
+            Some("server/discover") if self.is("modern") => {
+                if self.is("slow") {
+                    std::thread::sleep(std::time::Duration::from_millis(300));
+                }
+                result(&id, &json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
+                    "capabilities": {"tools": {}}, "instructions": "modern", "ttlMs": 0, "cacheScope": "public"}));
+            }
+            Some("initialize") if !self.is("modern") => result(&id, &json!({"protocolVersion": "2025-06-18",
+                "capabilities": {"tools": {"listChanged": true}, "prompts": {}, "logging": {}},
+                "instructions": "legacy", "serverInfo": {"name": "stub", "version": "1"}})),
+            Some("tools/list") => self.list(&id, &message["params"]),
+            Some("tools/call") => self.call(&id, &message["params"]),
+            Some("notifications/cancelled") => self.cancelled(&message["params"]["requestId"]),
+            Some(_) if !id.is_null() => say(&json!({"jsonrpc": "2.0", "id": id,
+                "error": {"code": -32601, "message": "no such method"}})),
+            _ => {}
+        }
+    }
+
+    fn list(&self, id: &Value, params: &Value) {
+        let tool = |name: &str| json!({"name": name, "inputSchema": {"type": "object"}});
+        let page = match params["cursor"].as_str() {
+            None => json!({"tools": [tool("echo"), tool("hang")], "nextCursor": "two"}),
+            Some("two") if self.is("circle") => json!({"tools": [tool("again")], "nextCursor": "two"}),
+            Some(_) if self.extra_tool => json!({"tools": [tool("last"), tool("extra")]}),
+            Some(_) => json!({"tools": [tool("last")]}),
+        };
+        result(id, &page);
+    }
+
+    fn call(&mut self, id: &Value, params: &Value) {
+        let arguments = &params["arguments"];
+        match params["name"].as_str().unwrap_or_default() {
+            "echo" => result(id, arguments),
+            "seen" => result(id, &json!({"seen": self.seen})),
+            "depth" => result(id, &json!({"depth": std::env::var("TOOLGATE_DEPTH").unwrap_or_default()})),
+            "hang" => self.hanging.push(id.clone()),
+            "die" => std::process::exit(arguments["code"].as_i64().unwrap_or(1) as i32),
+            "abort" => std::process::abort(),
+            "twice" => {
+                result(id, &json!({"n": 1}));
+                result(id, &json!({"n": 2}));
+            }
+            "count" => {
+                let token = &params["_meta"]["progressToken"];
+                for step in 1..=3 {
+                    say(&json!({"jsonrpc": "2.0", "method": "notifications/progress",
+                        "params": {"vendor": 1.50, "progressToken": token, "progress": step}}));
+                }
+                result(id, &json!({"done": true}));
+            }
+            "log" => {
+                say(&json!({"jsonrpc": "2.0", "method": "notifications/message",
+                    "params": {"level": "info", "data": "working"}}));
+                result(id, &json!({}));
+            }
+            "ask" => {
+                say(&json!({"jsonrpc": "2.0", "id": "p", "method": "ping"}));
+                say(&json!({"jsonrpc": "2.0", "id": "s", "method": "sampling/createMessage", "params": {}}));
+                result(id, &json!({}));
+            }
+            "change" => {
+                self.extra_tool = true;
+                for _ in 0..100 {
+                    say(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
+                }
+                result(id, &json!({}));
+            }
+            "update" => {
+                say(&json!({"jsonrpc": "2.0", "method": "notifications/resources/updated",
+                    "params": {"uri": "note://a"}}));
+                result(id, &json!({}));
+            }
+            "say" => {
+                raw(&bytes_of(&arguments["raw"]));
+                result(id, &json!({"said": true}));
+            }
+            "join" => {
+                let hanging = self.hanging.pop().expect("a call hangs");
+                let answer = |id: &Value| json!({"jsonrpc": "2.0", "id": id, "result": {"joined": id}}).to_string();
+                raw(format!("{}{}\n", answer(&hanging), answer(id)).as_bytes());
+            }
+            "flood" => {
+                let blocks = arguments["mib"].as_u64().unwrap_or(0);
+                (0..blocks).for_each(|_| raw(&vec![b'x'; 1 << 20]));
+                result(id, &json!({}));
+            }
+            "deaf" => loop {
+                std::thread::park();
+            },
+            other => say(&json!({"jsonrpc": "2.0", "id": id,
+                "error": {"code": -32602, "message": format!("unknown tool {other}")}})),
+        }
+    }
+
+    /// Answers late what nobody waits for any more.
+    fn cancelled(&mut self, id: &Value) {
+        let before = self.hanging.len();
+        self.hanging.retain(|hanging| hanging != id);
+        if self.hanging.len() < before {
+            result(id, &json!({"late": true}));
+        }
+    }
+}
+
+fn bytes_of(numbers: &Value) -> Vec<u8> {
+    let numbers = numbers.as_array().expect("bytes as numbers");
+    numbers.iter().map(|number| u8::try_from(number.as_u64().unwrap_or(0)).unwrap_or(0)).collect()
+}
+
+fn result(id: &Value, result: &Value) {
+    say(&json!({"jsonrpc": "2.0", "id": id, "result": result}));
+}
+
+fn say(message: &Value) {
+    raw(format!("{message}\n").as_bytes());
+}
+
+fn raw(bytes: &[u8]) {
+    // The gateway may be gone; then the next line is not there either.
+    let _ = stdout().lock().write_all(bytes).and_then(|()| stdout().flush());
+}

@@ -1,0 +1,13 @@
+//! End to end: the real binary between foreign clients and foreign servers, over HTTP and stdio.
+//! `clients` puts other people's clients before the gateway, `servers` other people's servers behind it.
+//! What the machine needs for it is prepared by `cargo xtask test`; nothing here is skipped when it is missing.
+
+mod clients;
+mod driver;
+mod environment;
+mod fixture;
+mod foreign;
+mod gateway;
+mod plan;
+mod process;
+mod servers;

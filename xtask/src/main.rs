@@ -1,0 +1,53 @@
+//! The project's own commands: `cargo xtask tidy`, `setup` and `test`.
+//! Each command is a module; this file only reads the command line.
+//! Nothing here is part of the gateway, and no crate of the gateway may depend on it.
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod environment;
+mod layers;
+mod process;
+mod suite;
+mod tidy;
+mod workspace;
+
+const EXAMPLES: &str = "Examples:
+  cargo xtask tidy              check layers, file headers, names and sizes
+  cargo xtask setup             prepare .test-env (Python, Node, cargo tools); instant when nothing changed
+  cargo xtask test              prepare, build the gateway, run every test
+  cargo xtask test e2e::clients run only the tests whose name contains the filter
+  cargo xtask test --no-setup   run with .test-env as it is";
+
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask", about = "Commands for work on Toolgate itself", after_help = EXAMPLES)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check the rules of ARCHITECTURE.md and STYLE.md that a compiler cannot
+    Tidy,
+    /// Prepare what the end-to-end tests need, under .test-env
+    Setup,
+    /// Prepare, build the gateway, run every test
+    Test(suite::Request),
+}
+
+fn main() -> ExitCode {
+    let outcome = match CommandLine::parse().command {
+        Command::Tidy => tidy::run(),
+        Command::Setup => environment::prepare(),
+        Command::Test(request) => suite::run_tests(&request),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
