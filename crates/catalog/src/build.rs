@@ -1,6 +1,9 @@
 //! Builds the catalog: names every tool and prompt, indexes routes, keeps listings as ready bytes.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hash, Hasher},
+};
 
 use bytes::Bytes;
 use domain::{QualifiedName, ServerId, Target, ToolName};
@@ -45,9 +48,16 @@ pub(crate) struct ServerEntry {
     /// Comma-joined items per kind: under their own names, and under qualified ones.
     own: HashMap<ListKind, Bytes>,
     qualified: HashMap<ListKind, Bytes>,
+    /// A hash of each qualified block.
+    fingerprints: HashMap<ListKind, u64>,
 }
 
 impl ServerEntry {
+    /// Returns a number that changes when the items of one kind change.
+    pub(crate) fn fingerprint(&self, kind: ListKind) -> u64 {
+        self.fingerprints.get(&kind).copied().unwrap_or_default()
+    }
+
     /// Returns the comma-joined items of one kind, ready to stand in an array.
     pub(crate) fn block(&self, kind: ListKind, qualified: bool) -> &Bytes {
         static EMPTY: Bytes = Bytes::new();
@@ -202,6 +212,7 @@ impl Draft {
             capabilities: self.listing.capabilities,
             instructions: self.listing.instructions,
             id: self.id,
+            fingerprints: qualified.iter().map(|(kind, block)| (*kind, fingerprint(block))).collect(),
             own,
             qualified,
         }
@@ -274,6 +285,12 @@ fn renamed(item: &Item) -> Bytes {
     let mut out = Vec::with_capacity(item.raw.len() + name.len());
     splice(&mut out, &item.raw, &[Edit { at, with: &name }]);
     out.into()
+}
+
+fn fingerprint(block: &Bytes) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    block.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn join(items: impl Iterator<Item = Bytes>) -> Bytes {

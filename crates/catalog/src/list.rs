@@ -1,5 +1,7 @@
 //! What a client is shown: merged listings as ready bytes, merged capabilities and instructions.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use domain::ServerScope;
 use protocol::{Era, ListKind, Object};
 
@@ -25,6 +27,15 @@ impl Catalog {
             out.extend_from_slice(block);
         }
         out
+    }
+
+    /// Returns a number that changes when the caller's listing of this kind changes.
+    pub fn fingerprint(&self, view: &View, kind: ListKind, scope: &ServerScope) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        for server in self.shown(view, scope) {
+            (server.id.as_str(), server.fingerprint(kind)).hash(&mut hasher);
+        }
+        hasher.finish()
     }
 
     /// Tells whether some server that the caller may see declares this capability.

@@ -51,6 +51,11 @@ impl<T> Cleared<T> {
         self.value
     }
 
+    /// Derives a value from the screened one. What is derived from cleared text is cleared.
+    pub fn map<U>(self, derive: impl FnOnce(T) -> U) -> Cleared<U> {
+        Cleared { value: derive(self.value) }
+    }
+
     /// Looks at the screened value.
     pub const fn get(&self) -> &T {
         &self.value

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use catalog::Route;
+use catalog::{NoRoute, Route};
 use domain::ServerId;
 use guardrails::Cleared;
 use policy::Permit;
@@ -52,10 +52,11 @@ pub(crate) async fn start(proxy: &Proxy, admission: Admission, request: Routed) 
     let key = request.params.key().into_owned();
     let (view, scope) = (admission.view(), &admission.principal().servers);
     let route = admission.world().catalog.route(view, request.row.routing, &key, scope);
-    let record = observe::begin(proxy, &admission, &request, route.as_ref().ok()).await?;
+    let mut record = observe::begin(proxy, &admission, &request, route.as_ref().ok()).await?;
     let row = request.row;
-    let route = route.map_err(|_| Failure::Unknown { what: what(row.routing), name: shown(&key) });
-    match send(proxy, &admission, request, route).await {
+    let route =
+        route.map_err(|_| Failure::Unknown { what: what(row.routing), name: shown(&request.params.key()) });
+    match send(proxy, &admission, request, route, &mut record).await {
         Ok((permit, reply, deadline)) => {
             let shutdown = proxy.drain.over().clone();
             Ok(Running { admission, row, permit, reply, deadline, shutdown, record: Some(record) })
@@ -67,12 +68,34 @@ pub(crate) async fn start(proxy: &Proxy, admission: Admission, request: Routed) 
     }
 }
 
+/// Finds the route. While upstreams are still starting, a name that is not known yet is waited for.
+async fn find_route(
+    proxy: &Proxy,
+    admission: Admission,
+    request: &Routed,
+) -> (Admission, Result<Route, NoRoute>) {
+    let find = |admission: &Admission| {
+        let (view, scope) = (admission.view(), &admission.principal().servers);
+        admission.world().catalog.route(view, request.row.routing, &request.params.key(), scope)
+    };
+    match find(&admission) {
+        Err(NoRoute) if !admission.world().settled => {
+            proxy.settle().await;
+            let admission = admission.refreshed(proxy);
+            let route = find(&admission);
+            (admission, route)
+        }
+        route => (admission, route),
+    }
+}
+
 /// Route, permit, screen, credential, upstream: each step takes the proof of the one before.
 async fn send(
     proxy: &Proxy,
     admission: &Admission,
     request: Routed,
     route: Result<Route, Failure>,
+    record: &mut Record,
 ) -> Result<(Permit, Reply, Deadline), Failure> {
     let world = admission.world();
     let Routed { row, params } = request;
@@ -88,6 +111,7 @@ async fn send(
         Failure::Credential(permit.subject().server.clone())
     })?;
     let deadline = Deadline::new(proxy.upstreams.timeout(&permit.subject().server));
+    record.sent();
     let sending = proxy.upstreams.call(&permit, outgoing, &credential);
     let reply = deadline.bound(&permit.subject().server, proxy.drain.over(), sending).await??;
     Ok((permit, reply, deadline))

@@ -70,6 +70,11 @@ pub(crate) async fn begin(
 }
 
 impl Record {
+    /// Notes that the call goes out now: from here on, an end without an answer leaves the outcome unknown.
+    pub(crate) fn sent(&mut self) {
+        self.open.mark_sent();
+    }
+
     /// Ends the call with the server's own result.
     pub(crate) fn answered(self, result: &Bytes) {
         let outcome = outcome_of(result);

@@ -94,7 +94,7 @@ fn late(connection: &Connection, reply: ReplySource, patience: Duration) -> Resu
 fn refused(error: CallError) -> Result<Probe, String> {
     match error {
         // Who may not enter learns nothing about the era; a server that fails may speak any.
-        CallError::Status { status: 401 | 403 | 407 | 429 | 500.., .. } => Err(error.to_string()),
+        CallError::Status { status: 401 | 403 | 407 | 429 | 500.., .. } => Err(error.into_reason()),
         CallError::Status { .. } | CallError::Protocol { .. } => Ok(Probe::Legacy),
         CallError::NotConfigured(_)
         | CallError::Unavailable { .. }
@@ -102,7 +102,7 @@ fn refused(error: CallError) -> Result<Probe, String> {
         | CallError::Lost { .. }
         | CallError::TooLarge { .. }
         | CallError::Params(_)
-        | CallError::ForeignCredential(_) => Err(error.to_string()),
+        | CallError::ForeignCredential(_) => Err(error.into_reason()),
     }
 }
 
@@ -132,7 +132,7 @@ async fn initialize(
 ) -> Result<Greeting, String> {
     asker.connection.speak(Version::LATEST_LEGACY);
     let sent = asker.send("initialize", manner.initialize.to_owned()).await;
-    let mut reply = sent.map_err(|error| error.to_string())?;
+    let mut reply = sent.map_err(CallError::into_reason)?;
     reply.forget_on_drop();
     let answered = loop {
         let Some(late) = &mut probe else { break answer(&mut reply).await };
@@ -147,12 +147,12 @@ async fn initialize(
             answered = answer(&mut reply) => break answered,
         }
     };
-    let greeting = match answered.map_err(|error| error.to_string())? {
+    let greeting = match answered.map_err(CallError::into_reason)? {
         Answer::Result(result) => handshake::initialized(&result)?,
         Answer::Error(error) => return Err(format!("it refused `initialize` with error {}", error.code)),
     };
     asker.connection.speak(greeting.version);
     let told = asker.connection.notify("notifications/initialized", Some(asker.credential)).await;
-    told.map_err(|error| error.to_string())?;
+    told.map_err(CallError::into_reason)?;
     Ok(greeting)
 }

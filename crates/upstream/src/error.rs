@@ -63,3 +63,18 @@ pub enum CallError {
     #[error("the credential is for another upstream than `{0}`")]
     ForeignCredential(ServerId),
 }
+
+impl CallError {
+    /// Returns what happened without naming the upstream, for texts that name it already.
+    pub(crate) fn into_reason(self) -> String {
+        match self {
+            Self::Unavailable { reason, .. } | Self::Lost { reason, .. } => reason,
+            Self::TooLarge { limit, .. } => format!("it answered with more than {limit} bytes"),
+            Self::Protocol { what, .. } => format!("it broke the protocol: {what}"),
+            Self::Status { status, .. } => format!("it answered with HTTP status {status}"),
+            Self::NotConfigured(_) | Self::Busy { .. } | Self::Params(_) | Self::ForeignCredential(_) => {
+                self.to_string()
+            }
+        }
+    }
+}

@@ -110,7 +110,7 @@ impl<'a> Walk<'a> {
             Ok(Answer::Result(page)) => Ok(Some(page)),
             Ok(Answer::Error(error)) if error.code == code::METHOD_NOT_FOUND && cursor.is_none() => Ok(None),
             Ok(Answer::Error(error)) => Err(format!("`{method}` was answered with error {}", error.code)),
-            Err(error) => Err(error.to_string()),
+            Err(error) => Err(error.into_reason()),
         }
     }
 

@@ -8,7 +8,7 @@ use protocol::Era;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
-    UpstreamEvent,
+    CallError, UpstreamEvent,
     backoff::{Backoff, STABLE},
     child::{Command, Grace},
     config::{ChildSettings, TransportSettings},
@@ -111,11 +111,11 @@ impl Supervisor {
                     .await
                     .map_err(|error| error.to_string())?;
                 self.server.update(|status| status.pid = Some(child.process.pid()));
-                let connection = StdioConnection::open(child, opening).map_err(|error| error.to_string())?;
+                let connection = StdioConnection::open(child, opening).map_err(CallError::into_reason)?;
                 Ok(Connection::Stdio(connection))
             }
             TransportSettings::Http(http) => {
-                let connection = HttpConnection::open(http, opening).map_err(|error| error.to_string())?;
+                let connection = HttpConnection::open(http, opening).map_err(CallError::into_reason)?;
                 Ok(Connection::Http(connection))
             }
             TransportSettings::Builtin(name) => {

@@ -1,68 +1,188 @@
-//! Streamable HTTP upstreams.
+//! Streamable HTTP upstreams, both eras (specification, transports: Streamable HTTP).
+//!
+//! There is no lasting connection: each request stands alone, legacy ones within a session (`http/session`). How a
+//! request is sent is in `http/exchange`, how its answer is read in `http/reply`; what the server says outside calls
+//! comes through `http/listen`.
 
-use std::sync::Arc;
+mod body;
+mod cancel;
+mod chunks;
+mod client;
+mod envelope;
+mod errands;
+mod events;
+mod exchange;
+mod headers;
+mod json;
+mod listen;
+mod opening;
+mod progress;
+mod reach;
+mod reply;
+mod scope;
+mod session;
+mod utf8;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering},
+};
 
 use bytes::Bytes;
-use domain::Credential;
-use protocol::Version;
+use domain::{Credential, ServerId};
+use protocol::{Era, Version};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+pub(crate) use self::{chunks::ResultChunks, reply::HttpReply};
+use self::{client::Client, headers::Fixed, json::BadAnswer, session::Sessions};
 use super::{Exchange, Opening, SpokenVersion};
-use crate::{CallError, Event, config::HttpSettings};
+use crate::{CallError, config::HttpSettings, inbox::Inbox, metrics::Counters};
 
 /// A Streamable HTTP server.
 pub(crate) struct HttpConnection {
-    opening: Opening,
+    server: ServerId,
+    client: Client,
+    fixed: Fixed,
+    sessions: Sessions,
     version: SpokenVersion,
+    next_id: AtomicU64,
+    inbox: Inbox,
+    counters: Arc<Counters>,
+    tasks: TaskTracker,
+    initialize: Bytes,
+    result_bytes: usize,
+    /// Bounds what runs in the background beside calls.
+    errands: Arc<Semaphore>,
+    closing: CancellationToken,
+    /// Why the server cannot be reached, once that is certain.
+    unreachable: watch::Sender<Option<Arc<str>>>,
+    is_being_checked: AtomicBool,
+    is_being_tidied: AtomicBool,
 }
 
 impl HttpConnection {
     /// Prepares the connection; nothing is sent yet.
-    pub(crate) fn open(_settings: &HttpSettings, opening: Opening) -> Result<Arc<Self>, CallError> {
-        Ok(Arc::new(Self { opening, version: SpokenVersion::new() }))
+    ///
+    /// # Errors
+    /// [`CallError::Unavailable`] when requests to this address cannot be built.
+    pub(crate) fn open(settings: &HttpSettings, opening: Opening) -> Result<Arc<Self>, CallError> {
+        let bad = |reason: String| CallError::Unavailable { server: opening.server.clone(), reason };
+        let client = Client::new(settings.endpoint().url()).map_err(|error| bad(error.to_string()))?;
+        let fixed = Fixed::new(settings.headers(), opening.depth).map_err(|error| bad(error.to_string()))?;
+        Ok(Arc::new(Self {
+            server: opening.server,
+            client,
+            fixed,
+            sessions: Sessions::default(),
+            version: SpokenVersion::new(),
+            next_id: AtomicU64::new(1),
+            inbox: opening.inbox,
+            counters: opening.counters,
+            tasks: opening.tasks,
+            initialize: opening.initialize,
+            result_bytes: opening.result_bytes,
+            errands: Arc::new(Semaphore::new(errands::MAX_ERRANDS)),
+            closing: CancellationToken::new(),
+            unreachable: watch::Sender::new(None),
+            is_being_checked: AtomicBool::new(false),
+            is_being_tidied: AtomicBool::new(false),
+        }))
     }
 
-    pub(crate) async fn request(&self, _exchange: Exchange<'_>) -> Result<Box<HttpReply>, CallError> {
-        let reason = "HTTP is not spoken yet".to_owned();
-        Err(CallError::Unavailable { server: self.opening.server.clone(), reason })
+    /// Sends a request and returns when the head of its response is here. Dropping the future cancels the request.
+    ///
+    /// A legacy request opens the session of its principal first, if there is none. `initialize` itself, sent for
+    /// nobody, opens our own.
+    ///
+    /// # Errors
+    /// [`CallError`]; the variant tells whether the request may have been sent.
+    pub(crate) async fn request(self: &Arc<Self>, exchange: Exchange<'_>) -> Result<Box<HttpReply>, CallError> {
+        let reply = match self.version().era() {
+            Era::Modern => self.request_modern(&exchange).await,
+            Era::Legacy if exchange.method == "initialize" => self.request_initialize(&exchange).await,
+            Era::Legacy => self.request_legacy(&exchange).await,
+        };
+        reply.map(Box::new)
     }
 
+    /// Sends a notification without parameters in our own session. Modern servers take none, and get none.
+    ///
+    /// # Errors
+    /// [`CallError`] when it was not accepted.
     pub(crate) async fn notify(
-        &self,
-        _method: &str,
-        _credential: Option<&Credential>,
+        self: &Arc<Self>,
+        method: &str,
+        credential: Option<&Credential>,
     ) -> Result<(), CallError> {
-        Ok(())
+        match self.version().era() {
+            Era::Modern => Ok(()),
+            Era::Legacy => {
+                let home = self.home(None, credential).await?;
+                self.tell(&home, protocol::encode::notification(method, None).into()).await
+            }
+        }
     }
 
+    /// Waits until the server is known to be out of reach, and returns why. Cancel safe.
+    ///
+    /// One refused connection is not enough: a server that is back within a second is not missed.
     pub(crate) async fn closed(&self) -> String {
-        std::future::pending().await
+        let mut unreachable = self.unreachable.subscribe();
+        let reason = unreachable.wait_for(Option::is_some).await.ok();
+        reason.and_then(|reason| reason.as_deref().map(str::to_owned)).unwrap_or_default()
     }
 
-    pub(crate) async fn close(&self) {}
+    /// Stops listening and ends all sessions, within a bounded time. Calls in flight go on until they are dropped.
+    pub(crate) async fn close(self: &Arc<Self>) {
+        self.closing.cancel();
+        self.end_all(self.sessions.take_all()).await;
+    }
 
+    /// Fixes the revision to speak.
     pub(crate) fn speak(&self, version: Version) {
         self.version.set(version);
     }
 
+    /// Returns the revision that is spoken.
     pub(crate) fn version(&self) -> Version {
         self.version.get()
     }
-}
 
-/// The reply of an HTTP server.
-pub(crate) struct HttpReply;
-
-impl HttpReply {
-    pub(crate) async fn next(&mut self) -> Result<Event, CallError> {
-        std::future::pending().await
+    /// Returns an id that no other request of this connection has.
+    fn next_id(&self) -> u64 {
+        self.next_id.fetch_add(1, Ordering::Relaxed)
     }
 }
 
-/// A result that is still arriving.
-pub(crate) struct ResultChunks;
+/// Errors in the name of this server.
+impl HttpConnection {
+    fn unavailable(&self, reason: &str) -> CallError {
+        CallError::Unavailable { server: self.server.clone(), reason: reason.to_owned() }
+    }
 
-impl ResultChunks {
-    pub(crate) async fn next_chunk(&mut self) -> Option<Result<Bytes, CallError>> {
-        None
+    fn lost(&self, reason: &str) -> CallError {
+        self.counters.lost.add_one();
+        CallError::Lost { server: self.server.clone(), reason: reason.to_owned() }
+    }
+
+    fn protocol(&self, what: &str) -> CallError {
+        self.counters.garbage.add_one();
+        CallError::Protocol { server: self.server.clone(), what: what.to_owned() }
+    }
+
+    fn too_large(&self) -> CallError {
+        CallError::TooLarge { server: self.server.clone(), limit: self.result_bytes }
+    }
+
+    fn bad_answer(&self, bad: BadAnswer) -> CallError {
+        match bad {
+            BadAnswer::Broken => self.lost("the connection ended within the answer"),
+            BadAnswer::Foreign => self.protocol("its answer is the answer to another request"),
+            BadAnswer::Shapeless => self.protocol("its answer has no result where one can begin"),
+        }
     }
 }

@@ -2,9 +2,8 @@
 
 use protocol::Version;
 use serde_json::json;
-use upstream::{CallError, UpstreamEvent};
 
-use crate::stage::{Test, finish, open, parse, with_stub};
+use crate::stage::{Test, finish, with_stub};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_call_reaches_a_child_and_comes_back", a_call_reaches_a_child_and_comes_back),
@@ -35,7 +34,8 @@ fn progress_comes_first_and_under_the_clients_token() {
         for token in [json!("mine"), json!(7), json!("7")] {
             let params = json!({"name": "count", "_meta": {"progressToken": token}});
             let (progress, last) = finish(stage.start("stub", "count", params).await.unwrap()).await.unwrap();
-            let expected = [1, 2, 3].map(|step| json!({"vendor": 1.50, "progressToken": token, "progress": step}));
+            let expected =
+                [1, 2, 3].map(|step| json!({"vendor": 1.50, "progressToken": token, "progress": step}));
             assert_eq!((progress, last), (expected.to_vec(), json!({"done": true})));
         }
     });

@@ -4,16 +4,15 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use catalog::{Catalog, Listing, Naming, View};
-use domain::{
-    AgentId, AgentSource, Credential, Principal, Secret, ServerId, ServerScope, Subject, Target,
-};
+use domain::{AgentId, AgentSource, Credential, Principal, Secret, ServerId, ServerScope, Subject, Target};
 use guardrails::{Cleared, Guardrails, Untrusted};
 use policy::{Permit, Policy};
 use protocol::{Params, Routing, Version, method};
 use serde_json::{Value, json};
 use tokio::{sync::mpsc, time::timeout};
 use upstream::{
-    CallError, Caller, Event, Outgoing, Payload, Reply, SelfInfo, ServerState, Settings, UpstreamEvent, Upstreams,
+    CallError, Caller, Event, Outgoing, Payload, Reply, SelfInfo, ServerState, Settings, UpstreamEvent,
+    Upstreams,
     child::Launcher,
     config::{ServerConfig, ServerSettings},
 };

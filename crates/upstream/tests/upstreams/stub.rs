@@ -28,7 +28,8 @@ struct Stub {
 }
 
 fn serve(manners: &[String]) -> ExitCode {
-    let mut stub = Stub { manners: manners.to_vec(), seen: Vec::new(), hanging: Vec::new(), extra_tool: false };
+    let mut stub =
+        Stub { manners: manners.to_vec(), seen: Vec::new(), hanging: Vec::new(), extra_tool: false };
     if stub.is("crash") {
         eprintln!("cannot find my configuration");
         return ExitCode::from(3);
@@ -55,12 +56,18 @@ impl Stub {
                 if self.is("slow") {
                     std::thread::sleep(std::time::Duration::from_millis(300));
                 }
-                result(&id, &json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
-                    "capabilities": {"tools": {}}, "instructions": "modern", "ttlMs": 0, "cacheScope": "public"}));
+                result(
+                    &id,
+                    &json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
+                    "capabilities": {"tools": {}}, "instructions": "modern", "ttlMs": 0, "cacheScope": "public"}),
+                );
             }
-            Some("initialize") if !self.is("modern") => result(&id, &json!({"protocolVersion": "2025-06-18",
+            Some("initialize") if !self.is("modern") => result(
+                &id,
+                &json!({"protocolVersion": "2025-06-18",
                 "capabilities": {"tools": {"listChanged": true}, "prompts": {}, "logging": {}},
-                "instructions": "legacy", "serverInfo": {"name": "stub", "version": "1"}})),
+                "instructions": "legacy", "serverInfo": {"name": "stub", "version": "1"}}),
+            ),
             Some("tools/list") => self.list(&id, &message["params"]),
             Some("tools/call") => self.call(&id, &message["params"]),
             Some("notifications/cancelled") => self.cancelled(&message["params"]["requestId"]),
@@ -130,7 +137,8 @@ impl Stub {
             }
             "join" => {
                 let hanging = self.hanging.pop().expect("a call hangs");
-                let answer = |id: &Value| json!({"jsonrpc": "2.0", "id": id, "result": {"joined": id}}).to_string();
+                let answer =
+                    |id: &Value| json!({"jsonrpc": "2.0", "id": id, "result": {"joined": id}}).to_string();
                 raw(format!("{}{}\n", answer(&hanging), answer(id)).as_bytes());
             }
             "flood" => {

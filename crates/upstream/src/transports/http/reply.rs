@@ -44,7 +44,7 @@ enum State {
     /// The stream has broken off and is taken up again.
     Resuming(Resuming),
     /// The answer came with the head of the response.
-    Answered(Bytes),
+    Answered(Result<Bytes, CallError>),
     Over,
 }
 
@@ -65,7 +65,7 @@ impl HttpReply {
         connection: &Arc<HttpConnection>,
         scope: Scope,
         response: Response<Incoming>,
-        guard: Option<CancelGuard>,
+        guard: CancelGuard,
     ) -> Result<Self, CallError> {
         let kind = content_kind(response.headers());
         let state = match kind {
@@ -78,11 +78,11 @@ impl HttpReply {
             }
             ContentKind::Other => return Err(connection.protocol("its answer is neither JSON nor an event stream")),
         };
-        Ok(Self { connection: Arc::clone(connection), scope, state, guard })
+        Ok(Self { connection: Arc::clone(connection), scope, state, guard: Some(guard) })
     }
 
-    /// Makes the reply to a request that was refused with a JSON-RPC error.
-    pub(super) fn refused(connection: &Arc<HttpConnection>, scope: Scope, error: Bytes) -> Self {
+    /// Makes the reply to a request that was refused, with a JSON-RPC error or without.
+    pub(super) fn refused(connection: &Arc<HttpConnection>, scope: Scope, error: Result<Bytes, CallError>) -> Self {
         Self { connection: Arc::clone(connection), scope, state: State::Answered(error), guard: None }
     }
 
@@ -130,7 +130,7 @@ impl HttpReply {
                     let stream = resuming.await?;
                     self.state = State::Events(stream);
                 }
-                State::Answered(error) => return Ok(Event::Error(std::mem::take(error))),
+                State::Answered(error) => return error.clone().map(Event::Error),
                 State::Over => return Err(self.connection.protocol(AFTER_THE_END)),
             }
         }

@@ -1,0 +1,154 @@
+//! Options that several commands share, and the one place that reads the environment.
+
+use std::{
+    env,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use domain::{AgentId, InvalidName};
+
+use super::CliError;
+use crate::config::{self, Choices, Loaded, Surroundings};
+
+/// The default agent, as agent-mcp-gateway names it.
+const AGENT_VARIABLE: &str = "GATEWAY_DEFAULT_AGENT";
+/// Our folder inside the folder of all state.
+const STATE_FOLDER: &str = "toolgate";
+
+/// How a gateway is set up.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GatewayOptions {
+    /// Configuration [default: ./toolgate.yaml, else ./.mcp.json, else a built-in demo server]
+    #[arg(long, value_name = "FILE", env = "TOOLGATE_CONFIG", hide_env_values = true)]
+    pub config: Option<PathBuf>,
+    /// Address for clients [default: 127.0.0.1:8787]
+    #[arg(long, value_name = "ADDRESS", env = "TOOLGATE_LISTEN", hide_env_values = true)]
+    pub listen: Option<SocketAddr>,
+    /// Address for metrics and status [default: 127.0.0.1:8788]
+    #[arg(long, value_name = "ADDRESS", env = "TOOLGATE_OPS_LISTEN", hide_env_values = true)]
+    pub ops_listen: Option<SocketAddr>,
+    /// Agent of callers without a token [default: default]
+    #[arg(long, value_name = "NAME", env = "TOOLGATE_AGENT", hide_env_values = true, value_parser = parse_agent)]
+    pub agent: Option<AgentId>,
+    /// Where tokens and the audit trail are.
+    #[command(flatten)]
+    pub state: StateOptions,
+}
+
+/// Where state is kept.
+#[derive(Debug, Clone, Default, Args)]
+pub struct StateOptions {
+    /// Folder of tokens, keys and the audit trail [default: $XDG_STATE_HOME/toolgate, else ~/.local/state/toolgate]
+    #[arg(long, value_name = "FOLDER", env = "TOOLGATE_STATE_DIR", hide_env_values = true)]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// Options of `serve`.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ServeOptions {
+    /// The gateway.
+    #[command(flatten)]
+    pub gateway: GatewayOptions,
+    /// Serve standard input and output too, and end when it ends
+    #[arg(long, env = "TOOLGATE_STDIO", hide_env_values = true)]
+    pub stdio: bool,
+}
+
+// === impl GatewayOptions ===
+
+impl GatewayOptions {
+    /// Finds, reads and checks the configuration. Blocks for a few small files.
+    ///
+    /// # Errors
+    /// [`CliError`] when there is no usable configuration.
+    pub fn load(&self) -> Result<Loaded, CliError> {
+        let folder = env::current_dir().map_err(CliError::NoWorkingDirectory)?;
+        let state_dir = self.state.folder()?;
+        let program = env::current_exe().ok();
+        let around = Surroundings {
+            folder: &folder,
+            variable: &variable,
+            program: program.as_deref(),
+            state_dir: &state_dir,
+        };
+        Ok(config::load(&self.choices()?, &around)?)
+    }
+
+    fn choices(&self) -> Result<Choices, CliError> {
+        let agent = match &self.agent {
+            Some(agent) => Some(agent.clone()),
+            None => agent_of(variable(AGENT_VARIABLE).as_deref())?,
+        };
+        let file = self.config.clone().filter(|file| !file.as_os_str().is_empty());
+        Ok(Choices { file, listen: self.listen, operations: self.ops_listen, agent })
+    }
+}
+
+// === impl StateOptions ===
+
+impl StateOptions {
+    /// Returns the state directory; it need not exist.
+    ///
+    /// # Errors
+    /// [`CliError::NoStateDirectory`] when neither an option nor the environment says where.
+    pub fn folder(&self) -> Result<PathBuf, CliError> {
+        state_folder(self.state_dir.as_deref(), &variable).ok_or(CliError::NoStateDirectory)
+    }
+}
+
+fn state_folder(chosen: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let absolute = |name: &str| variable(name).map(PathBuf::from).filter(|folder| folder.is_absolute());
+    match chosen.filter(|chosen| !chosen.as_os_str().is_empty()) {
+        Some(chosen) => std::path::absolute(chosen).ok(),
+        None => absolute("XDG_STATE_HOME")
+            .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+            .map(|folder| folder.join(STATE_FOLDER)),
+    }
+}
+
+fn agent_of(name: Option<&str>) -> Result<Option<AgentId>, CliError> {
+    let name = name.filter(|name| !name.is_empty());
+    let parsed = name.map(parse_agent).transpose();
+    parsed.map_err(|error| CliError::Gateway(format!("{AGENT_VARIABLE}: {error}")))
+}
+
+fn parse_agent(name: &str) -> Result<AgentId, InvalidName> {
+    AgentId::new(name)
+}
+
+/// Reads a variable. One that is not text counts as not set.
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(chosen: Option<&str>, variables: &[(&str, &str)], expected: Option<&str>) {
+        let variable = |name: &str| {
+            variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+        };
+        let folder = state_folder(chosen.map(Path::new), &variable);
+        assert_eq!(folder.as_deref(), expected.map(Path::new));
+    }
+
+    #[test]
+    fn the_state_directory_is_found() {
+        check(None, &[("XDG_STATE_HOME", "/s"), ("HOME", "/h")], Some("/s/toolgate"));
+        check(None, &[("HOME", "/h")], Some("/h/.local/state/toolgate"));
+        check(None, &[("XDG_STATE_HOME", "relative"), ("HOME", "/h")], Some("/h/.local/state/toolgate"));
+        check(Some("/x"), &[("HOME", "/h")], Some("/x"));
+        check(Some(""), &[("HOME", "/h")], Some("/h/.local/state/toolgate"));
+        check(None, &[], None);
+    }
+
+    #[test]
+    fn the_other_gateways_variable_names_the_agent() {
+        assert_eq!(agent_of(Some("a")).expect("a name").as_ref().map(AgentId::as_str), Some("a"));
+        assert_eq!(agent_of(Some("")).expect("empty counts as not set"), None);
+        assert!(agent_of(Some("a\n")).is_err());
+    }
+}

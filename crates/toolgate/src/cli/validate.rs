@@ -1,0 +1,125 @@
+//! `toolgate validate`: checks a configuration as `serve` would, starts nothing, and says everything that is wrong.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{
+    CliError, GatewayOptions,
+    output::{self, Format},
+};
+use crate::config::{Diagnostic, LoadError, Loaded, Source};
+
+/// The file is good, and a server of it cannot be used.
+const EXIT_PARTLY_USABLE: u8 = 3;
+
+/// Options of `validate`.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// The file [default: as `serve` finds it]
+    file: Option<PathBuf>,
+    /// How to write the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    #[command(flatten)]
+    gateway: GatewayOptions,
+}
+
+pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
+    let config = options.file.clone().or_else(|| options.gateway.config.clone());
+    let gateway = GatewayOptions { config, ..options.gateway.clone() };
+    let found = match gateway.load() {
+        Ok(loaded) => Found::of(&loaded),
+        Err(CliError::Config(LoadError::Refused { faults, warnings })) => Found::refused(faults, warnings),
+        Err(error) => return Err(error),
+    };
+    match options.output {
+        Format::Json => output::print_json(&found.json())?,
+        Format::Text => output::print(&found.text())?,
+    }
+    Ok(found.exit_code())
+}
+
+/// What is to be said about a configuration.
+struct Found {
+    source: String,
+    is_refused: bool,
+    faults: Vec<Diagnostic>,
+    warnings: Vec<Diagnostic>,
+    usable: Vec<String>,
+    left_out: Vec<(String, String)>,
+    disabled: Vec<String>,
+}
+
+impl Found {
+    fn of(loaded: &Loaded) -> Self {
+        let source = match &loaded.source {
+            Source::Own(path) | Source::Adopted(path) => path.display().to_string(),
+            Source::Builtin => "no file, the built-in demo server".to_owned(),
+        };
+        let (mut usable, mut left_out, mut faults) = (Vec::new(), Vec::new(), Vec::new());
+        for (id, checked) in &loaded.servers {
+            match checked {
+                Ok(_) => usable.push(id.to_string()),
+                Err(fault) => {
+                    left_out.push((id.to_string(), fault.to_string()));
+                    faults.extend_from_slice(fault.diagnostics());
+                }
+            }
+        }
+        let disabled = loaded.disabled.iter().map(ToString::to_string).collect();
+        let warnings = loaded.warnings.clone();
+        Self { source, is_refused: false, faults, warnings, usable, left_out, disabled }
+    }
+
+    fn refused(faults: Vec<Diagnostic>, warnings: Vec<Diagnostic>) -> Self {
+        let (usable, left_out, disabled) = (Vec::new(), Vec::new(), Vec::new());
+        Self { source: String::new(), is_refused: true, faults, warnings, usable, left_out, disabled }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match (self.is_refused, self.left_out.is_empty()) {
+            (true, _) => ExitCode::FAILURE,
+            (false, false) => ExitCode::from(EXIT_PARTLY_USABLE),
+            (false, true) => ExitCode::SUCCESS,
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut parts: Vec<String> =
+            self.faults.iter().chain(&self.warnings).map(ToString::to_string).collect();
+        parts.push(self.summary());
+        parts.join("\n\n")
+    }
+
+    fn summary(&self) -> String {
+        if self.is_refused {
+            return format!("The configuration is refused: {}.", counted(self.faults.len(), "fault"));
+        }
+        let mut text = format!("{}: {} usable", self.source, counted(self.usable.len(), "server"));
+        for (name, reason) in &self.left_out {
+            text.push_str(&format!("\n  left out: {} ({reason})", output::printable(name)));
+        }
+        for name in &self.disabled {
+            text.push_str(&format!("\n  switched off: {}", output::printable(name)));
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let left_out = self.left_out.iter().map(|(name, reason)| json!({"name": name, "reason": reason}));
+        json!({
+            "refused": self.is_refused,
+            "faults": self.faults,
+            "warnings": self.warnings,
+            "usable": self.usable,
+            "left_out": left_out.collect::<Vec<_>>(),
+            "disabled": self.disabled,
+        })
+    }
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
+}

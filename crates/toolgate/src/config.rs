@@ -1,0 +1,30 @@
+//! Configuration: finds the file, reads it, checks it, and hands out checked values. Start reading at [`load`].
+//!
+//! A file becomes a tree that knows its places (`document`), is compared with the schema of what may be written
+//! (`shape`, `written`), and is then checked by the crates that own the parts (`build`, `servers`). Nothing here opens
+//! a socket or starts a process.
+
+mod adopted;
+mod build;
+mod diagnostic;
+mod document;
+mod error;
+mod find;
+mod interpolate;
+mod jsonc;
+mod load;
+mod mask;
+mod own;
+mod self_reference;
+mod servers;
+mod shape;
+mod suggest;
+mod written;
+mod yaml;
+
+pub use build::Config;
+pub use diagnostic::{Diagnostic, Position, Severity};
+pub use error::{LoadError, ServerFault};
+pub use find::Source;
+pub use load::{Choices, Loaded, Surroundings, load};
+pub use written::{DEFAULT_AGENT, GatewayConfig, NamingChoice, schema};

@@ -1,0 +1,89 @@
+//! Why a configuration is refused as a whole, and why one server of it cannot be used.
+
+use std::{fmt, io, path::PathBuf};
+
+use super::diagnostic::Diagnostic;
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The file cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The file is larger than any sensible configuration.
+    #[error("`{}` is larger than {limit} bytes", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The bound in bytes.
+        limit: u64,
+    },
+    /// The file says something that cannot be meant. Every fault is named.
+    #[error("{}", joined(faults))]
+    Refused {
+        /// The faults, in the order of the file; at least one.
+        faults: Vec<Diagnostic>,
+        /// What else was noticed.
+        warnings: Vec<Diagnostic>,
+    },
+}
+
+/// Why one server is left out while the others run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerFault {
+    /// Variables that its entry names are not set.
+    MissingVariables {
+        /// Their names, each once.
+        names: Vec<String>,
+        /// Where they are named.
+        diagnostics: Vec<Diagnostic>,
+    },
+    /// Its entry cannot be used.
+    Invalid {
+        /// What is wrong; at least one.
+        diagnostics: Vec<Diagnostic>,
+    },
+}
+
+impl ServerFault {
+    /// Returns what is wrong, with places.
+    pub fn diagnostics(&self) -> &[Diagnostic] {
+        match self {
+            Self::MissingVariables { diagnostics, .. } | Self::Invalid { diagnostics } => diagnostics,
+        }
+    }
+}
+
+impl fmt::Display for ServerFault {
+    /// Writes one line without places and without secrets, for logs and the status page.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::MissingVariables { names, .. } => {
+                let plural = if names.len() == 1 { "variable is" } else { "variables are" };
+                write!(f, "environment {plural} not set: {}", names.join(", "))
+            }
+            Self::Invalid { diagnostics } => {
+                let Some(first) = diagnostics.first() else { return f.write_str("invalid entry") };
+                if !first.path().is_empty() {
+                    write!(f, "`{}`: ", first.path())?;
+                }
+                f.write_str(first.problem())?;
+                match diagnostics.len() {
+                    1 => Ok(()),
+                    more => write!(f, " (and {} more)", more - 1),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for ServerFault {}
+
+fn joined(faults: &[Diagnostic]) -> String {
+    faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")
+}

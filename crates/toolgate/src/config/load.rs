@@ -1,0 +1,83 @@
+//! From the command line's choices to a configuration in force, or to the list of everything that is wrong.
+
+use std::{net::SocketAddr, path::Path, path::PathBuf};
+
+use domain::{AgentId, ServerId};
+use indexmap::IndexMap;
+use upstream::config::{Builtin, ServerSettings};
+
+use super::{
+    adopted,
+    build::Config,
+    diagnostic::Diagnostic,
+    error::{LoadError, ServerFault},
+    find::{self, Source},
+    own,
+    servers::Gathering,
+};
+
+/// Name of the built-in server when there is no file.
+const DEMO_NAME: &str = "demo";
+
+/// What the command line decides; it wins over the file.
+#[derive(Debug, Clone, Default)]
+pub struct Choices {
+    /// The file; none: it is looked for.
+    pub file: Option<PathBuf>,
+    /// `listen.address`.
+    pub listen: Option<SocketAddr>,
+    /// `listen.operations`.
+    pub operations: Option<SocketAddr>,
+    /// `agent`.
+    pub agent: Option<AgentId>,
+}
+
+/// What surrounds the program. Given as arguments, so that tests need no real environment.
+#[derive(Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The working directory; relative paths start there.
+    pub folder: &'a Path,
+    /// Looks up an environment variable.
+    pub variable: &'a dyn Fn(&str) -> Option<String>,
+    /// This very program, if it is known.
+    pub program: Option<&'a Path>,
+    /// Where state is kept.
+    pub state_dir: &'a Path,
+}
+
+/// A configuration, checked.
+#[derive(Debug)]
+pub struct Loaded {
+    /// Everything but the servers.
+    pub config: Config,
+    /// The servers in the order of the file: their settings, or why they are left out.
+    pub servers: IndexMap<ServerId, Result<ServerSettings, ServerFault>>,
+    /// Servers that are switched off in the file.
+    pub disabled: Vec<ServerId>,
+    /// What works and is probably not as intended.
+    pub warnings: Vec<Diagnostic>,
+    /// Where all this comes from.
+    pub source: Source,
+}
+
+/// Finds, reads and checks the configuration. Blocks for a few small files.
+///
+/// # Errors
+/// [`LoadError`] when there is no usable configuration; a server that cannot be used is no error but an entry of
+/// [`Loaded::servers`].
+pub fn load(choices: &Choices, around: &Surroundings<'_>) -> Result<Loaded, LoadError> {
+    let source = find::find(choices.file.as_deref(), around);
+    match &source {
+        Source::Own(path) => own::load_yaml(path, choices, around),
+        Source::Adopted(path) => adopted::load(path, choices, around),
+        Source::Builtin => load_builtin(choices, around),
+    }
+}
+
+fn load_builtin(choices: &Choices, around: &Surroundings<'_>) -> Result<Loaded, LoadError> {
+    let config = Config::without_file(choices, around)?;
+    let id = ServerId::new(DEMO_NAME).expect("`demo` is a name");
+    let mut gathering = Gathering::new(&config, around);
+    gathering.add(id.clone(), Ok(ServerSettings::builtin(id, Builtin::Demo)));
+    Ok(gathering.finish(config, Source::Builtin, &[]))
+}

@@ -1,0 +1,133 @@
+//! Reads `toolgate.yaml`: strict, every fault at once. Only what is wrong inside one server stays with that server.
+
+use std::path::{Path, PathBuf};
+
+use super::{
+    adopted,
+    build::Config,
+    diagnostic::{Diagnostic, Severity},
+    document::{Document, Node, NodeValue},
+    error::LoadError,
+    find::{self, Source},
+    load::{Choices, Loaded, Surroundings},
+    servers::{Gathering, MAX_SERVERS},
+    shape::{self, Misfit},
+    written::{self, GatewayConfig},
+    yaml,
+};
+
+/// Adopted files in one configuration.
+const MAX_INCLUDES: usize = 32;
+
+/// Loads the YAML file at `path`.
+pub(super) fn load_yaml(
+    path: &Path,
+    choices: &Choices,
+    around: &Surroundings<'_>,
+) -> Result<Loaded, LoadError> {
+    let text = find::read(path, around)?;
+    let document = yaml::read(&path.display().to_string(), text).map_err(|fault| refused(vec![*fault]))?;
+    load(path, &document, choices, around)
+}
+
+/// Loads what `document`, the file at `path`, says.
+pub(super) fn load(
+    path: &Path,
+    document: &Document,
+    choices: &Choices,
+    around: &Surroundings<'_>,
+) -> Result<Loaded, LoadError> {
+    let written = read_shape(document).map_err(refused)?;
+    let folder = folder_of(path, around);
+    let includes = written.include.clone();
+    let config = Config::of_document(written, document, &folder, choices, around).map_err(refused)?;
+
+    let mut gathering = Gathering::new(&config, around);
+    let servers = document.root().entry("servers").map_or(&[][..], |servers| servers.value.entries());
+    let mut faults = servers_faults(document, servers.len(), includes.len());
+    for entry in servers {
+        if let Err(fault) = gathering.take_own(document, entry, &folder) {
+            faults.push(*fault);
+        }
+    }
+    let mut included = Vec::new();
+    for (index, include) in includes.iter().take(MAX_INCLUDES).enumerate() {
+        let file = relative_to(&folder, include, around);
+        match adopted::include(&file, &mut gathering, around) {
+            Ok(()) => included.push(file),
+            Err(error) => faults.extend(include_faults(document, index, error)),
+        }
+    }
+    if !faults.is_empty() {
+        return Err(LoadError::Refused { faults, warnings: gathering.into_warnings() });
+    }
+    gathering.warn_of_unknown_servers(&config, document);
+    Ok(gathering.finish(config, Source::Own(path.to_owned()), &included))
+}
+
+/// Compares the tree with the schema, and reads it into our types.
+fn read_shape(document: &Document) -> Result<GatewayConfig, Vec<Diagnostic>> {
+    let root = document.root();
+    let schema = written::schema();
+    let misfits = shape::check(root, &schema, &[], document.locate(&[]));
+    if !misfits.is_empty() {
+        return Err(misfits.iter().map(|misfit| diagnose(document, Severity::Error, misfit)).collect());
+    }
+    serde_json::from_value(root.to_json()).map_err(|error| {
+        // The schema is made from the very types, so this is a gap between them. It must still not pass.
+        vec![document.diagnose(Severity::Error, document.locate(&[]), &[], error.to_string())]
+    })
+}
+
+/// Shows what does not fit.
+pub(super) fn diagnose(document: &Document, severity: Severity, misfit: &Misfit) -> Diagnostic {
+    let diagnostic = document.diagnose(severity, misfit.span, &misfit.path, misfit.problem.clone());
+    match &misfit.help {
+        Some(help) => diagnostic.with_help(help.clone()),
+        None => diagnostic,
+    }
+}
+
+pub(super) fn refused(faults: Vec<Diagnostic>) -> LoadError {
+    LoadError::Refused { faults, warnings: Vec::new() }
+}
+
+/// Returns the folder in which the file lies, absolute.
+pub(super) fn folder_of(path: &Path, around: &Surroundings<'_>) -> PathBuf {
+    let folder = around.folder.join(path);
+    folder.parent().map_or_else(|| around.folder.to_owned(), Path::to_owned)
+}
+
+/// Returns the path as a person would write it from the working directory.
+fn relative_to(folder: &Path, include: &str, around: &Surroundings<'_>) -> PathBuf {
+    let file = folder.join(include);
+    file.strip_prefix(around.folder).map_or_else(|_| file.clone(), Path::to_owned)
+}
+
+fn servers_faults(document: &Document, servers: usize, includes: usize) -> Vec<Diagnostic> {
+    let bounds = [("servers", servers, MAX_SERVERS), ("include", includes, MAX_INCLUDES)];
+    let exceeded = bounds.into_iter().filter(|(_, count, most)| count > most);
+    exceeded
+        .map(|(key, count, most)| {
+            let path = [key.to_owned()];
+            let problem = format!("{count} entries, and at most {most} are accepted");
+            document.diagnose(Severity::Error, document.locate(&path), &path, problem)
+        })
+        .collect()
+}
+
+fn include_faults(document: &Document, index: usize, error: LoadError) -> Vec<Diagnostic> {
+    match error {
+        LoadError::Refused { faults, .. } => faults,
+        LoadError::Unreadable { .. } | LoadError::TooLarge { .. } => {
+            let path = ["include".to_owned(), index.to_string()];
+            vec![document.diagnose(Severity::Error, document.locate(&path), &path, error.to_string())]
+        }
+    }
+}
+
+/// Tells whether a file with the name of a client's file is one of ours: it says so by its version.
+pub(super) fn is_own(root: &Node) -> bool {
+    let has = |key: &str| root.entry(key).is_some();
+    matches!(root.value, NodeValue::Map(_)) && has("version") && !has("mcpServers")
+}

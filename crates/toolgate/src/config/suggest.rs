@@ -1,0 +1,75 @@
+//! What somebody probably meant: the closest word we know, or our name for a key of another program.
+
+/// Least likeness (Jaro-Winkler) at which a suggestion helps more than it confuses.
+const LIKENESS: f64 = 0.8;
+
+/// Keys of other programs, with what to write here.
+const FOREIGN: [(&str, &str); 12] = [
+    ("mcpServers", "the key is `servers` here"),
+    ("mcp_servers", "the key is `servers` here"),
+    ("upstreams", "the key is `servers` here"),
+    ("serverUrl", "the key is `url` here"),
+    ("httpUrl", "the key is `url` here"),
+    ("disabled", "write `enabled: false`"),
+    ("type", "leave it out: `command` or `url` says how the server is reached"),
+    ("transport", "leave it out: `command` or `url` says how the server is reached"),
+    ("timeout", "write `timeout_ms`, in milliseconds"),
+    ("environment", "the key is `env` here"),
+    ("workingDirectory", "the key is `cwd` here"),
+    ("port", "write `listen: { address: 127.0.0.1:8787 }`"),
+];
+
+/// Returns the word of `known` that is close enough to `word` to be meant by it.
+pub(crate) fn closest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    let likeness = |candidate: &str| strsim::jaro_winkler(&lower, &candidate.to_lowercase());
+    known
+        .iter()
+        .map(|candidate| (likeness(candidate), *candidate))
+        .filter(|(likeness, _)| *likeness >= LIKENESS)
+        .max_by(|(one, _), (other, _)| one.total_cmp(other))
+        .map(|(_, candidate)| candidate)
+}
+
+/// Returns what to write instead of the unknown `key`.
+pub(crate) fn for_key(key: &str, known: &[&str]) -> Option<String> {
+    let foreign = FOREIGN.iter().find(|(name, advice)| *name == key && fits(advice, known));
+    let meant = || closest(key, known).map(|word| format!("did you mean `{word}`?"));
+    let all = || (!known.is_empty()).then(|| format!("the keys here are {}", list(known)));
+    foreign.map(|(_, advice)| (*advice).to_owned()).or_else(meant).or_else(all)
+}
+
+/// Tells whether the advice names a key that exists at this place.
+fn fits(advice: &str, known: &[&str]) -> bool {
+    let Some(word) = advice.split('`').nth(1) else { return false };
+    known.contains(&word.split(':').next().unwrap_or(word))
+}
+
+fn list(known: &[&str]) -> String {
+    known.iter().map(|key| format!("`{key}`")).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(key: &str, expected: &str) {
+        let server = ["command", "args", "env", "url", "headers", "enabled", "timeout_ms", "cwd"];
+        assert_eq!(for_key(key, &server).expect("a suggestion"), expected);
+    }
+
+    #[test]
+    fn misspelt_and_foreign_keys_are_understood() {
+        check("comand", "did you mean `command`?");
+        check("Command", "did you mean `command`?");
+        check("header", "did you mean `headers`?");
+        check("disabled", "write `enabled: false`");
+        check("timeout", "write `timeout_ms`, in milliseconds");
+        check("httpUrl", "the key is `url` here");
+        check("type", "leave it out: `command` or `url` says how the server is reached");
+        check(
+            "zzz",
+            "the keys here are `command`, `args`, `env`, `url`, `headers`, `enabled`, `timeout_ms`, `cwd`",
+        );
+    }
+}

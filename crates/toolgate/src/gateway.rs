@@ -1,0 +1,158 @@
+//! Puts the gateway together from checked settings: every part once, in the order in which they need each other.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use audit::Trail;
+use credentials::Credentials;
+use domain::{ServerId, SystemClock};
+use identity::{Identity, IdentitySettings};
+use parking_lot::Mutex;
+use prometheus_client::registry::Registry;
+use proxy::{Drain, Metrics, Parts, Proxy, ServerInfo, Snapshots};
+use tokio::task::JoinHandle;
+use upstream::{
+    SelfInfo, Settings, Upstreams,
+    child::Launcher,
+    config::{Builtin, ServerSettings},
+};
+
+use crate::{config::Config, demo_server::DemoServer, publisher::Publisher, telemetry};
+
+/// The environment variable that counts how many gateways stand above this one.
+const DEPTH_VARIABLE: &str = upstream::DEPTH_VARIABLE;
+
+/// Most gateways that may stand above one another; more is a loop.
+pub const MAX_DEPTH: u32 = 8;
+
+/// How long answers may take to be written once the grace time is over.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// Checked settings of one gateway.
+pub struct Plan {
+    /// Everything but the servers.
+    pub config: Config,
+    /// The upstreams.
+    pub servers: BTreeMap<ServerId, ServerSettings>,
+    /// Where keys and tokens are.
+    pub state_dir: PathBuf,
+}
+
+/// Why a gateway cannot be put together.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The audit trail cannot be opened. Without it no call may be made.
+    #[error("the audit trail cannot be opened: {0}")]
+    Audit(#[from] audit::AuditError),
+    /// The thread that starts children cannot be started.
+    #[error("children cannot be started: {0}")]
+    Launcher(#[from] std::io::Error),
+    /// Too many gateways stand above this one.
+    #[error(
+        "this gateway was started by a chain of {0} gateways, which looks like a loop: look for a server entry that starts Toolgate itself"
+    )]
+    Loop(u32),
+}
+
+/// A running gateway without listeners.
+pub struct Gateway {
+    /// The data plane.
+    pub proxy: Arc<Proxy>,
+    /// The upstreams.
+    pub upstreams: Upstreams,
+    /// The world in force.
+    pub snapshots: Arc<Snapshots>,
+    /// The audit trail.
+    pub trail: Trail,
+    /// The counters.
+    pub registry: Arc<Mutex<Registry>>,
+    /// How it stops.
+    pub drain: Drain,
+    shutdown_grace: Duration,
+    publisher: JoinHandle<()>,
+    sweeper: JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Starts everything but the listeners. Upstreams start in the background. Call it within a runtime.
+    ///
+    /// # Errors
+    /// [`StartError`] when a part that nothing works without cannot be had.
+    pub fn start(plan: Plan) -> Result<Self, StartError> {
+        let trail = Trail::open(&plan.config.audit)?;
+        let (upstreams, events) = Upstreams::new(upstream_settings(&plan)?);
+        let snapshots = Arc::new(Snapshots::new(Publisher::first_snapshot()));
+        let publisher = Publisher::new(snapshots.clone(), upstreams.clone(), plan.config.naming);
+        let publisher = tokio::spawn(publisher.run(events));
+        let mut registry = Registry::default();
+        let (metrics, drain) = (Metrics::register(&mut registry), Drain::new());
+        telemetry::register(&mut registry, &trail, &upstreams);
+        let headers = plan.servers.iter().map(|(id, server)| (id.clone(), server.headers()));
+        let proxy = Proxy::new(Parts {
+            identity: identity(&plan),
+            credentials: Credentials::new(headers),
+            upstreams: upstreams.clone(),
+            trail: trail.clone(),
+            snapshots: snapshots.clone(),
+            limits: plan.config.limits.clone(),
+            startup_wait: plan.config.startup_wait,
+            info: ServerInfo::new("toolgate", env!("CARGO_PKG_VERSION")),
+            metrics,
+            drain: drain.clone(),
+        });
+        upstreams.apply(plan.servers);
+        let sweeper = tokio::spawn(proxy.clone().sweep_sessions());
+        let (registry, shutdown_grace) = (Arc::new(Mutex::new(registry)), plan.config.shutdown_grace);
+        Ok(Self { proxy, upstreams, snapshots, trail, registry, drain, shutdown_grace, publisher, sweeper })
+    }
+
+    /// Stops in order: running calls, upstreams, the catalog, the audit trail.
+    pub async fn stop(self) {
+        self.drain.stop(self.shutdown_grace, LAST_ANSWERS).await;
+        self.upstreams.shutdown().await;
+        self.publisher.abort();
+        self.sweeper.abort();
+        if let Err(error) = self.trail.close() {
+            tracing::error!(%error, "the audit trail could not be closed");
+        }
+    }
+}
+
+fn identity(plan: &Plan) -> Identity {
+    let settings = IdentitySettings {
+        agent: plan.config.agent.clone(),
+        configured: plan.config.tokens.clone(),
+        state_dir: Some(plan.state_dir.clone()),
+    };
+    Identity::new(settings, Arc::new(SystemClock))
+}
+
+fn upstream_settings(plan: &Plan) -> Result<Settings, StartError> {
+    let depth = depth(std::env::var(DEPTH_VARIABLE).ok().as_deref())?;
+    let launcher = Launcher::start(tokio::runtime::Handle::current())?;
+    let info = SelfInfo { name: "toolgate".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
+    Ok(Settings {
+        result_bytes: plan.config.limits.result_bytes(),
+        line_bytes: plan.config.limits.line_bytes(),
+        depth,
+        builtins: vec![(Builtin::Demo, Arc::new(DemoServer::default()))],
+        ..Settings::new(launcher, info)
+    })
+}
+
+/// Reads how many gateways stand above this one; refuses to be one too many.
+fn depth(variable: Option<&str>) -> Result<u32, StartError> {
+    let depth = variable.and_then(|text| text.parse().ok()).unwrap_or(0);
+    if depth < MAX_DEPTH { Ok(depth) } else { Err(StartError::Loop(depth)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chain_of_gateways_ends() {
+        assert_eq!(depth(None).unwrap(), 0);
+        assert_eq!(depth(Some("3")).unwrap(), 3);
+        assert!(matches!(depth(Some("8")), Err(StartError::Loop(8))));
+    }
+}

@@ -1,0 +1,15 @@
+//! The program: configuration, command line, and the parts of a gateway put together.
+//! What a call does is in `proxy`; start reading here at `gateway.rs`.
+
+pub mod announce;
+pub mod cli;
+pub mod config;
+pub mod demo_server;
+pub mod gateway;
+pub mod listener;
+pub mod operations;
+pub mod publisher;
+pub mod service;
+pub mod signals;
+pub mod telemetry;
+pub mod workers;

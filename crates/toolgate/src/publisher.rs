@@ -1,0 +1,132 @@
+//! Turns what upstreams report into the next snapshot. The only task that publishes; requests only read.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+use catalog::{Catalog, Finding, Listing, Naming};
+use domain::{ServerId, Subject, Target};
+use guardrails::{Cleared, Guardrails, Untrusted};
+use policy::Policy;
+use proxy::{Snapshot, Snapshots};
+use tokio::sync::mpsc;
+use upstream::{UpstreamEvent, Upstreams};
+
+/// Most reports that are taken into one snapshot.
+const BATCH: usize = 256;
+
+/// Most findings that are remembered as already reported.
+const MAX_REPORTED: usize = 10_000;
+
+/// Builds snapshots.
+pub struct Publisher {
+    snapshots: Arc<Snapshots>,
+    upstreams: Upstreams,
+    naming: Naming,
+    guardrails: Guardrails,
+    listings: BTreeMap<ServerId, Cleared<Listing>>,
+    reported: HashSet<(ServerId, String, String)>,
+    revision: u64,
+}
+
+impl Publisher {
+    /// Returns the world before any upstream has reported.
+    pub fn first_snapshot() -> Snapshot {
+        Snapshot {
+            revision: 1,
+            catalog: Catalog::default(),
+            policy: Policy::grants_only(),
+            guardrails: Guardrails::none(),
+            settled: false,
+        }
+    }
+
+    /// Makes the publisher of these snapshots.
+    pub fn new(snapshots: Arc<Snapshots>, upstreams: Upstreams, naming: Naming) -> Self {
+        let revision = snapshots.current().revision;
+        let (listings, reported) = (BTreeMap::new(), HashSet::new());
+        Self { snapshots, upstreams, naming, guardrails: Guardrails::none(), listings, reported, revision }
+    }
+
+    /// Publishes until the upstreams are gone. Its death freezes the catalog: running and new calls go on with the last
+    /// snapshot.
+    pub async fn run(mut self, mut events: mpsc::Receiver<UpstreamEvent>) {
+        loop {
+            let settled = self.snapshots.current().settled;
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.take(event, &mut events),
+                    None => return,
+                },
+                () = self.upstreams.settled(), if !settled => self.drain(&mut events, true),
+            }
+        }
+    }
+
+    fn take(&mut self, event: UpstreamEvent, events: &mut mpsc::Receiver<UpstreamEvent>) {
+        let changed = self.apply(event);
+        self.drain(events, changed);
+    }
+
+    /// Takes what else was reported meanwhile, and publishes once for all of it.
+    ///
+    /// Whether everything is settled is read before the reports: a listing is reported before its server counts as
+    /// settled, so a settled snapshot holds every listing.
+    fn drain(&mut self, events: &mut mpsc::Receiver<UpstreamEvent>, mut changed: bool) {
+        let settled = self.upstreams.is_settled();
+        for _ in 0..BATCH {
+            let Ok(event) = events.try_recv() else { break };
+            changed |= self.apply(event);
+        }
+        if changed || settled != self.snapshots.current().settled {
+            self.publish(settled);
+        }
+    }
+
+    /// Takes one report; tells whether the catalog changes.
+    fn apply(&mut self, event: UpstreamEvent) -> bool {
+        match event {
+            UpstreamEvent::Listed { server, listing } => self.listed(server, listing),
+            UpstreamEvent::Gone { server } => self.listings.remove(&server).is_some(),
+            UpstreamEvent::Notified { .. } | UpstreamEvent::StateChanged { .. } => false,
+        }
+    }
+
+    fn listed(&mut self, server: ServerId, listing: Untrusted<Listing>) -> bool {
+        let subject = Subject { server: server.clone(), target: Target::Server };
+        match self.guardrails.screen_result(&subject, listing) {
+            Ok(listing) => {
+                self.listings.insert(server, listing);
+                true
+            }
+            Err(block) => {
+                tracing::warn!(upstream = %server, %block, "listing blocked; its tools are not offered");
+                self.listings.remove(&server).is_some()
+            }
+        }
+    }
+
+    fn publish(&mut self, settled: bool) {
+        let catalog = Catalog::build(self.naming, &self.listings);
+        self.report(catalog.findings());
+        self.revision += 1;
+        self.snapshots.publish(Snapshot {
+            revision: self.revision,
+            catalog,
+            policy: Policy::grants_only(),
+            guardrails: self.guardrails.clone(),
+            settled,
+        });
+    }
+
+    /// Reports each finding once, not with every snapshot.
+    fn report(&mut self, findings: &[Finding]) {
+        for Finding { server, item, what } in findings {
+            let key = (server.clone(), item.clone(), what.clone());
+            if self.reported.len() < MAX_REPORTED && self.reported.insert(key) {
+                tracing::warn!(upstream = %server, item, what, "odd item in a listing");
+            }
+        }
+    }
+}

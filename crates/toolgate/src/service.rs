@@ -1,0 +1,199 @@
+//! One run of the gateway from its start to its end: the doors that were asked for, the operations port, the signals.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    thread::available_parallelism,
+};
+
+use catalog::View;
+use domain::ServerId;
+use proxy::{Connections, StdioSettings, config::check_exposure};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use crate::{
+    announce::Announcement,
+    config::{Loaded, Source},
+    gateway::{Gateway, Plan, StartError},
+    listener,
+    operations::{LeftOut, Operations},
+    signals::Signals,
+    workers::Workers,
+};
+
+/// The doors to open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Doors {
+    /// HTTP alone.
+    Http,
+    /// Standard input and output alone: what a client launches.
+    Stdio,
+    /// Both at once.
+    Both,
+}
+
+/// Why a run ended before it began.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A part that nothing works without cannot be had.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A port or a signal handler cannot be had, or the pipe broke.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// Listening as configured would expose the gateway to strangers.
+    #[error(transparent)]
+    Exposed(#[from] proxy::config::ExposureError),
+    /// The tokens cannot be read, so nobody can be let in.
+    #[error("the access tokens cannot be read: {0}")]
+    Tokens(#[from] identity::AuthError),
+}
+
+/// Runs the gateway until it is told to stop, or until the client on standard input is gone when that is its only door.
+///
+/// # Errors
+/// [`ServeError`] when it cannot start.
+pub async fn run(loaded: Loaded, doors: Doors, state_dir: PathBuf) -> Result<ExitCode, ServeError> {
+    let mut signals = Signals::install()?;
+    let (servers, left_out) = split(&loaded);
+    let source = loaded.source.clone();
+    let plan = Plan { config: loaded.config.clone(), servers, state_dir };
+    let names: Vec<String> = plan.servers.keys().map(ToString::to_string).collect();
+    let gateway = Gateway::start(plan)?;
+    let mut http = None;
+    if doors != Doors::Stdio {
+        let door = HttpDoor::open(&gateway, &loaded, left_out).await?;
+        door.announce(&gateway, &source, &names)?;
+        http = Some(door);
+    }
+    let client = (doors != Doors::Http).then(|| tokio::spawn(serve_stdio(&gateway, &loaded)));
+    let failed = wait(&mut signals, client).await;
+    let stopped = tokio::select! {
+        () = gateway.stop() => true,
+        signal = signals.stop() => {
+            eprintln!("toolgate: {signal} again: stopping at once");
+            false
+        }
+    };
+    drop(http);
+    Ok(if failed || !stopped { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+/// Waits for the end: a signal, or a client on standard input that is gone. Tells whether it came by a failure.
+async fn wait(signals: &mut Signals, client: Option<JoinHandle<io::Result<()>>>) -> bool {
+    let client_gone = async {
+        match client {
+            Some(client) => client.await.unwrap_or_else(|error| Err(io::Error::other(error))),
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        signal = signals.stop() => {
+            tracing::info!(signal, "stopping");
+            false
+        }
+        ended = client_gone => {
+            if let Err(error) = &ended {
+                tracing::error!(%error, "the stdio client's connection broke");
+            }
+            ended.is_err()
+        }
+    }
+}
+
+fn serve_stdio(gateway: &Gateway, loaded: &Loaded) -> impl Future<Output = io::Result<()>> + Send + 'static {
+    let settings = StdioSettings { view: View::All, grace: loaded.config.shutdown_grace };
+    proxy::serve_stdio(gateway.proxy.clone(), settings, tokio::io::stdin(), tokio::io::stdout())
+}
+
+/// Takes the servers that can be started from those that cannot.
+fn split(loaded: &Loaded) -> (BTreeMap<ServerId, upstream::config::ServerSettings>, Vec<LeftOut>) {
+    let mut servers = BTreeMap::new();
+    let mut left_out: Vec<LeftOut> =
+        loaded.disabled.iter().map(|server| LeftOut::disabled(server.clone())).collect();
+    for (id, outcome) in &loaded.servers {
+        match outcome {
+            Ok(settings) => {
+                servers.insert(id.clone(), settings.clone());
+            }
+            Err(fault) => left_out.push(LeftOut::faulty(id.clone(), fault.to_string())),
+        }
+    }
+    (servers, left_out)
+}
+
+/// The HTTP door with its two ports.
+struct HttpDoor {
+    data: SocketAddr,
+    operations: SocketAddr,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl HttpDoor {
+    async fn open(gateway: &Gateway, loaded: &Loaded, left_out: Vec<LeftOut>) -> Result<Self, ServeError> {
+        let listen = &loaded.config.listen;
+        check_exposure(listen, gateway.proxy.requires_token()?)?;
+        let data = listener::bind(listen.address()).await?;
+        let operations = listener::bind(listen.operations()).await?;
+        let addresses = (data.local_addr()?, operations.local_addr()?);
+        let connections = Connections::new(gateway.proxy.clone(), addresses.0, listen);
+        let workers = Workers::start(available_parallelism().map_or(1, usize::from), &connections)?;
+        let stopping = gateway.drain.stopping().clone();
+        let accepting = listener::accept(data, stopping, move |stream, peer| workers.take(stream, peer));
+        let tasks =
+            vec![tokio::spawn(accepting), spawn_operations(gateway, operations, addresses.1, left_out)];
+        Ok(Self { data: addresses.0, operations: addresses.1, tasks })
+    }
+
+    fn announce(&self, gateway: &Gateway, source: &Source, servers: &[String]) -> Result<(), ServeError> {
+        let is_demo = *source == Source::Builtin;
+        let source = match source.path() {
+            Some(path) => path.display().to_string(),
+            None => "built in; put a .mcp.json or toolgate.yaml here to serve your own".to_owned(),
+        };
+        let announcement = Announcement {
+            data: self.data,
+            operations: self.operations,
+            source: &source,
+            servers,
+            audit: gateway.trail.path(),
+            needs_token: gateway.proxy.requires_token()?,
+            example: is_demo.then_some(("demo__add", r#"{"a": 2, "b": 3}"#)),
+        };
+        // Whoever started us without a terminal may have closed stderr; that is no reason not to serve.
+        let _ = io::stderr().write_all(announcement.text().as_bytes());
+        Ok(())
+    }
+}
+
+impl Drop for HttpDoor {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+fn spawn_operations(
+    gateway: &Gateway,
+    listener: TcpListener,
+    address: SocketAddr,
+    left_out: Vec<LeftOut>,
+) -> JoinHandle<()> {
+    let operations = Operations {
+        registry: gateway.registry.clone(),
+        proxy: gateway.proxy.clone(),
+        snapshots: gateway.snapshots.clone(),
+        upstreams: gateway.upstreams.clone(),
+        address,
+        left_out,
+    };
+    let stopping = gateway.drain.stopping().clone();
+    tokio::spawn(async move {
+        if let Err(error) = crate::operations::serve(listener, Arc::new(operations), stopping).await {
+            tracing::error!(%error, "the operations port is gone; calls go on");
+        }
+    })
+}

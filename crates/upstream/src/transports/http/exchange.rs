@@ -1,0 +1,292 @@
+//! Sends requests and reads the head of their responses: what is an answer, what a refusal, what is to be sent again.
+
+use std::{io::Write as _, sync::Arc};
+
+use bytes::Bytes;
+use domain::{Credential, PrincipalKey};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use protocol::{Message, RequestId, Response as Answer, ResponseBody};
+
+use super::{
+    HttpConnection, HttpReply,
+    body::{Collecting, Filled},
+    cancel::CancelGuard,
+    client::Failure,
+    headers::{BadHeader, LAST_EVENT_ID, Purpose, SESSION_ID},
+    json::MAX_ERROR_BYTES,
+    progress::ProgressToken,
+    scope::Scope,
+    session::{Home, Session},
+};
+use crate::{CallError, transports::Exchange};
+
+/// Room for what stands around the parameters in a request.
+const ENVELOPE_BYTES: usize = 96;
+/// The code that legacy servers give, with status 400 and no id, to a session they do not know.
+const LEGACY_REFUSAL: i64 = -32000;
+
+/// A response that is no answer by its status.
+struct Refusal {
+    status: StatusCode,
+    /// The JSON-RPC error in its body, with the id that it names.
+    error: Option<(Option<RequestId>, Bytes)>,
+}
+
+impl HttpConnection {
+    /// Sends a modern request. Closing its connection cancels it, which dropping the reply does.
+    pub(super) async fn request_modern(self: &Arc<Self>, exchange: &Exchange<'_>) -> Result<HttpReply, CallError> {
+        let id = self.next_id();
+        let body = message(id, exchange, None)?;
+        let scope = Scope::new(id, token(id, exchange, Sharing::Alone), None);
+        let guard = CancelGuard::new(self, id, None);
+        let headers = || self.fixed.modern(exchange, self.version());
+        let response = self.send_guarded(&guard, headers, &body).await;
+        self.reply(scope, response, guard).await.map(|(reply, _)| reply)
+    }
+
+    /// Sends a legacy request in the session of its principal. If the server has forgotten the session, it has not
+    /// looked at the request either (specification, transports: session management), which is sent once more.
+    pub(super) async fn request_legacy(self: &Arc<Self>, exchange: &Exchange<'_>) -> Result<HttpReply, CallError> {
+        let id = self.next_id();
+        let shared = exchange.params.progress_token().map(|_| id);
+        let body = message(id, exchange, shared)?;
+        let mut has_reopened = false;
+        loop {
+            let home = self.home(exchange.principal, exchange.credential).await?;
+            let scope = Scope::new(id, token(id, exchange, Sharing::Session), Some(home.clone()));
+            let guard = CancelGuard::new(self, id, Some(home.clone()));
+            let headers = || self.legacy_headers(Purpose::Post, &home);
+            let response = self.send_guarded(&guard, headers, &body).await;
+            let (reply, session) = self.reply(scope, response, guard).await?;
+            if session == SessionState::Alive || has_reopened {
+                return Ok(reply);
+            }
+            self.sessions.forget(exchange.principal, &home.session);
+            has_reopened = true;
+        }
+    }
+
+    /// Sends `initialize` for our own session, which the answer opens.
+    pub(super) async fn request_initialize(
+        self: &Arc<Self>,
+        exchange: &Exchange<'_>,
+    ) -> Result<HttpReply, CallError> {
+        let id = self.next_id();
+        let body = message(id, exchange, None)?;
+        let headers = || self.fixed.legacy(Purpose::Post, exchange.credential, None);
+        let response = self.send(Method::POST, headers, &body).await?;
+        let session = Session::new(self.session_id(&response)?, None);
+        let is_taken = response.status().is_success();
+        let scope = Scope::new(id, ProgressToken::None, None);
+        let guard = CancelGuard::new(self, id, None);
+        let (reply, _) = self.reply(scope, Ok(response), guard).await?;
+        if is_taken {
+            self.sessions.put(None, session, exchange.credential.cloned());
+        }
+        Ok(reply)
+    }
+
+    /// Sends a message that wants no answer.
+    ///
+    /// # Errors
+    /// [`CallError`] when it was not accepted.
+    pub(super) async fn tell(&self, home: &Home, message: Bytes) -> Result<(), CallError> {
+        let response = self.send(Method::POST, || self.legacy_headers(Purpose::Post, home), &message).await?;
+        if response.status().is_success() { Ok(()) } else { Err(self.status(response.status())) }
+    }
+
+    /// Opens the event stream of a session, from its beginning or behind an event.
+    pub(super) async fn open_stream(
+        &self,
+        home: &Home,
+        last_id: Option<&HeaderValue>,
+    ) -> Result<Response<Incoming>, CallError> {
+        let headers = || {
+            let mut headers = self.legacy_headers(Purpose::Get, home)?;
+            if let Some(last_id) = last_id {
+                headers.insert(LAST_EVENT_ID, last_id.clone());
+            }
+            Ok(headers)
+        };
+        self.send(Method::GET, headers, &Bytes::new()).await
+    }
+
+    /// Ends a session.
+    pub(super) async fn end(&self, home: &Home) -> Result<(), CallError> {
+        self.send(Method::DELETE, || self.legacy_headers(Purpose::Delete, home), &Bytes::new()).await.map(drop)
+    }
+
+    /// Reads the name of the session that a response opens.
+    pub(super) fn session_id(&self, response: &Response<Incoming>) -> Result<Option<HeaderValue>, CallError> {
+        let Some(id) = response.headers().get(SESSION_ID) else { return Ok(None) };
+        let is_sound = id.len() <= MAX_SESSION_ID_BYTES && id.as_bytes().iter().all(u8::is_ascii_graphic);
+        if !is_sound || id.is_empty() {
+            return Err(self.protocol("its session id cannot be sent back"));
+        }
+        let mut id = id.clone();
+        id.set_sensitive(true);
+        Ok(Some(id))
+    }
+
+    pub(super) fn legacy_headers(&self, purpose: Purpose, home: &Home) -> Result<HeaderMap, BadHeader> {
+        let session = (&*home.session, home.session.version(self.version()));
+        self.fixed.legacy(purpose, home.credential.as_ref(), Some(session))
+    }
+
+    /// Sends a request whose end is watched: what provably never left need not be cancelled.
+    async fn send_guarded(
+        &self,
+        guard: &CancelGuard,
+        headers: impl Fn() -> Result<HeaderMap, BadHeader> + Send + Sync,
+        body: &Bytes,
+    ) -> Result<Response<Incoming>, CallError> {
+        let response = self.send(Method::POST, headers, body).await;
+        if response.is_err() {
+            guard.forget();
+        }
+        response
+    }
+
+    /// Sends a request, and follows one redirection within the origin.
+    pub(super) async fn send(
+        &self,
+        method: Method,
+        headers: impl Fn() -> Result<HeaderMap, BadHeader> + Send + Sync,
+        body: &Bytes,
+    ) -> Result<Response<Incoming>, CallError> {
+        let build = |target: &Uri| -> Result<_, CallError> {
+            let mut request = Request::new(Full::new(body.clone()));
+            *request.method_mut() = method.clone();
+            *request.uri_mut() = target.clone();
+            *request.headers_mut() = headers().map_err(|bad| self.unavailable(&bad.to_string()))?;
+            Ok(request)
+        };
+        let response = self.hand_over(build(self.client.target())?).await?;
+        match self.client.redirection(&response) {
+            None => Ok(response),
+            Some(elsewhere) => self.hand_over(build(&elsewhere)?).await,
+        }
+    }
+
+    async fn hand_over(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CallError> {
+        self.client.send(request).await.map_err(|failure| match failure {
+            Failure::Unreachable => self.unavailable("it cannot be connected to"),
+            Failure::Broken => self.lost("the connection ended before the answer"),
+        })
+    }
+
+    /// Makes the reply out of a response; a refusal is one too if it is a JSON-RPC error.
+    async fn reply(
+        self: &Arc<Self>,
+        scope: Scope,
+        response: Result<Response<Incoming>, CallError>,
+        guard: CancelGuard,
+    ) -> Result<(HttpReply, SessionState), CallError> {
+        let response = response?;
+        if response.status().is_success() {
+            let reply = HttpReply::begin(self, scope, response, guard)?;
+            return Ok((reply, SessionState::Alive));
+        }
+        let has_session = scope.has_named_session();
+        let refusal = self.refusal(response).await;
+        guard.disarm();
+        let is_gone = has_session && refusal.is_about_the_session(scope.id_text());
+        let session = if is_gone { SessionState::Gone } else { SessionState::Alive };
+        match refusal.error {
+            Some((_, error)) if refusal.status != StatusCode::UNAUTHORIZED => {
+                Ok((HttpReply::refused(self, scope, Ok(error)), session))
+            }
+            Some(_) | None => {
+                let status = self.status(refusal.status);
+                if is_gone { Ok((HttpReply::refused(self, scope, Err(status)), session)) } else { Err(status) }
+            }
+        }
+    }
+
+    /// Reads the body of a refusal as far as it is a bearable JSON-RPC error.
+    async fn refusal(&self, response: Response<Incoming>) -> Refusal {
+        let status = response.status();
+        let mut body = Collecting::new(response.into_body());
+        let is_bearable = body.announced().is_none_or(|bytes| bytes <= MAX_ERROR_BYTES as u64);
+        let whole = is_bearable && body.fill(MAX_ERROR_BYTES).await == Ok(Filled::Whole);
+        let error = match Message::parse(&body.take()) {
+            Ok(Message::Response(Answer { id, body: ResponseBody::Error(error) })) if whole => Some((id, error)),
+            Ok(_) | Err(_) => None,
+        };
+        Refusal { status, error }
+    }
+
+    fn status(&self, status: StatusCode) -> CallError {
+        CallError::Status { server: self.server.clone(), status: status.as_u16() }
+    }
+
+    /// Returns the session of `principal` with what authorizes its use.
+    pub(super) async fn home(
+        self: &Arc<Self>,
+        principal: Option<&PrincipalKey>,
+        credential: Option<&Credential>,
+    ) -> Result<Home, CallError> {
+        let session = self.session(principal, credential).await?;
+        Ok(Home { session, credential: credential.cloned() })
+    }
+}
+
+/// Longest session id that is sent back.
+const MAX_SESSION_ID_BYTES: usize = 1024;
+
+/// Whether the server still knows the session of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SessionState {
+    Alive,
+    Gone,
+}
+
+impl Refusal {
+    /// Tells whether a request in a session was refused because the session is gone: status 404, or what servers
+    /// built after a widespread example answer, 400 with a code of their own. An error that names the request was
+    /// made by somebody who has read it, and is no such refusal.
+    fn is_about_the_session(&self, id: &[u8]) -> bool {
+        let names_request = |error: &(Option<RequestId>, Bytes)| {
+            error.0.as_ref().is_some_and(|named| named.as_json() == id)
+        };
+        match (self.status, &self.error) {
+            (StatusCode::NOT_FOUND, error) => !error.as_ref().is_some_and(names_request),
+            (StatusCode::BAD_REQUEST, Some((None, error))) => code_of(error) == Some(LEGACY_REFUSAL),
+            _ => false,
+        }
+    }
+}
+
+fn code_of(error: &[u8]) -> Option<i64> {
+    protocol::Object::parse(error, &["code"]).ok()?.get("code")?.parse().ok()
+}
+
+/// Whether other requests share the ways of this one, so that its progress token must be unique among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    Session,
+}
+
+/// Returns the progress token of the request `id`, which serves as the token itself where sessions are shared.
+fn token(id: u64, exchange: &Exchange<'_>, sharing: Sharing) -> ProgressToken {
+    match (exchange.params.progress_token(), sharing) {
+        (None, _) => ProgressToken::None,
+        (Some(token), Sharing::Alone) => ProgressToken::Kept(token.into()),
+        (Some(token), Sharing::Session) => {
+            ProgressToken::Replaced { ours: id.to_string().into(), theirs: token.into() }
+        }
+    }
+}
+
+/// Builds the JSON-RPC message of a request.
+pub(super) fn message(id: u64, exchange: &Exchange<'_>, token: Option<u64>) -> Result<Bytes, CallError> {
+    let (method, params) = (exchange.method, exchange.params);
+    let mut body = Vec::with_capacity(ENVELOPE_BYTES + method.len() + params.size_hint());
+    write!(body, r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":"#).expect("a Vec takes everything");
+    params.write(&mut body, token)?;
+    body.push(b'}');
+    Ok(body.into())
+}

@@ -1,0 +1,1 @@
+//! Listens to what a server says outside calls.

@@ -1,0 +1,124 @@
+//! Opens legacy sessions: `initialize`, then `notifications/initialized` (specification, lifecycle). However many
+//! requests wait for the same session, it is opened once.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use domain::{Credential, PrincipalKey};
+use http::Method;
+use protocol::{Era, Object, Version, encode};
+use tokio::sync::watch;
+
+use super::{
+    HttpConnection, HttpReply,
+    cancel::CancelGuard,
+    headers::Purpose,
+    progress::ProgressToken,
+    scope::Scope,
+    session::{Found, Home, Opened, Session},
+};
+use crate::{CallError, Event, Payload};
+
+/// How long opening a session may take.
+const OPENING_TIME: Duration = Duration::from_secs(30);
+
+impl HttpConnection {
+    /// Returns the session of `owner`, opening it if there is none. Cancel safe: an opening that was begun goes on.
+    pub(super) async fn session(
+        self: &Arc<Self>,
+        owner: Option<&PrincipalKey>,
+        credential: Option<&Credential>,
+    ) -> Opened {
+        let (found, evicted) = self.sessions.find(owner, credential);
+        self.end_later(evicted);
+        let mut announcement = match found {
+            Found::Open(session) => return Ok(session),
+            Found::Full => return Err(self.unavailable("it has as many sessions as it may have")),
+            Found::Opening(announcement) => announcement,
+            Found::Absent(announce) => {
+                let announcement = announce.subscribe();
+                self.start_opening(owner.cloned(), credential.cloned(), announce);
+                announcement
+            }
+        };
+        let announced = announcement.wait_for(Option::is_some).await.ok().and_then(|opened| opened.clone());
+        announced.unwrap_or_else(|| Err(self.unavailable("the session was not opened")))
+    }
+
+    fn start_opening(
+        self: &Arc<Self>,
+        owner: Option<PrincipalKey>,
+        credential: Option<Credential>,
+        announce: watch::Sender<Option<Opened>>,
+    ) {
+        if owner.is_some() && !self.is_being_tidied.swap(true, Ordering::Relaxed) {
+            self.tasks.spawn(Arc::clone(self).tidy());
+        }
+        let connection = Arc::clone(self);
+        // If this task died, those who wait are told by the end of the channel, and the next one opens anew.
+        self.tasks.spawn(async move {
+            let opened = connection.open_in_time(credential.clone()).await;
+            match &opened {
+                Ok(session) => connection.sessions.put(owner.as_ref(), Arc::clone(session), credential),
+                Err(_) => connection.sessions.give_up(owner.as_ref()),
+            }
+            announce.send_replace(Some(opened));
+        });
+    }
+
+    async fn open_in_time(self: &Arc<Self>, credential: Option<Credential>) -> Opened {
+        let opening = tokio::time::timeout(OPENING_TIME, self.open_session(credential));
+        match self.closing.run_until_cancelled(opening).await {
+            None => Err(self.unavailable("the connection is being closed")),
+            Some(Err(_)) => Err(self.unavailable("opening a session took too long")),
+            // The request that waits for the session was not sent, whatever became of this one.
+            Some(Ok(Err(CallError::Lost { reason, .. }))) => Err(self.unavailable(&reason)),
+            Some(Ok(opened)) => opened,
+        }
+    }
+
+    async fn open_session(self: &Arc<Self>, credential: Option<Credential>) -> Opened {
+        let id = self.next_id();
+        let body = encode::request(id, "initialize", &self.initialize);
+        let headers = || self.fixed.legacy(Purpose::Post, credential.as_ref(), None);
+        let response = self.send(Method::POST, headers, &body.into()).await?;
+        if !response.status().is_success() {
+            let (server, status) = (self.server.clone(), response.status().as_u16());
+            return Err(CallError::Status { server, status });
+        }
+        let name = self.session_id(&response)?;
+        let scope = Scope::new(id, ProgressToken::None, None);
+        let guard = CancelGuard::new(self, id, None);
+        guard.forget();
+        let mut reply = HttpReply::begin(self, scope, response, guard)?;
+        let version = self.agreed_version(&final_answer(self, &mut reply).await?)?;
+        let home = Home { session: Session::new(name, Some(version)), credential };
+        self.tell(&home, encode::notification("notifications/initialized", None).into()).await?;
+        Ok(home.session)
+    }
+
+    fn agreed_version(&self, result: &Bytes) -> Result<Version, CallError> {
+        let named = Object::parse(result, &["protocolVersion"]).ok().and_then(|result| {
+            let version: Version = result.string("protocolVersion")?.parse().ok()?;
+            (version.era() == Era::Legacy).then_some(version)
+        });
+        named.ok_or_else(|| self.protocol("it opened a session without a protocol version that we speak"))
+    }
+}
+
+/// Waits for the result of a request of ours.
+async fn final_answer(connection: &HttpConnection, reply: &mut HttpReply) -> Result<Bytes, CallError> {
+    loop {
+        match reply.next().await? {
+            Event::Notification { .. } => {}
+            Event::Result(Payload::Whole(result)) => return Ok(result),
+            Event::Result(Payload::Streamed(_)) => {
+                return Err(connection.protocol("its answer to `initialize` is too large"));
+            }
+            Event::Error(_) => return Err(connection.protocol("it refused to open a session")),
+        }
+    }
+}

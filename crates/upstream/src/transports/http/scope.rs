@@ -1,0 +1,197 @@
+//! What belongs to one request: its id, its progress token, its session; and what a message means to it.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::StatusCode;
+use protocol::{Message, Notification, Request, RequestId, Response, ResponseBody, code, encode};
+use serde_json::value::RawValue;
+
+use super::{
+    HttpConnection, envelope,
+    events::{End, EventStream},
+    progress::ProgressToken,
+    reply::{ContentKind, Resuming, content_kind},
+    session::Home,
+};
+use crate::{CallError, transports::Incoming};
+
+/// Most messages that are looked at in one array.
+const MAX_MESSAGES: usize = 1_000;
+/// How often one answer's stream may be taken up again, if each time something came.
+const MAX_RESUMES: u32 = 64;
+/// A server that wants us to wait longer is not waited for: the caller's time is short.
+const MAX_RETRY: Duration = Duration::from_secs(10);
+/// The pause before a stream is taken up again whose server names none.
+const USUAL_RETRY: Duration = Duration::from_millis(200);
+/// The pause after a fault: the server may be gone, which the caller wants to know at once.
+const RETRY_AFTER_FAULT: Duration = Duration::from_millis(50);
+
+/// One request as far as its reply is concerned.
+pub(super) struct Scope {
+    id: u64,
+    id_json: RequestId,
+    token: ProgressToken,
+    /// The session of a legacy request.
+    home: Option<Home>,
+    waiting: VecDeque<Message>,
+    resumes: u32,
+}
+
+/// What a message means to the caller of this request.
+pub(super) enum Meaning {
+    /// Nothing; it was for others, or for nobody.
+    Nothing,
+    /// Something about the request.
+    Notification { method: Box<str>, params: Option<Bytes> },
+    /// The result.
+    Result(Bytes),
+    /// The error object.
+    Error(Bytes),
+}
+
+impl Scope {
+    pub(super) fn new(id: u64, token: ProgressToken, home: Option<Home>) -> Self {
+        Self { id, id_json: RequestId::from(id), token, home, waiting: VecDeque::new(), resumes: 0 }
+    }
+
+    /// Returns the request's id.
+    pub(super) const fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Returns the JSON text of the request's id.
+    pub(super) fn id_text(&self) -> &[u8] {
+        self.id_json.as_json()
+    }
+
+    /// Tells whether the request was sent in a session that has a name.
+    pub(super) fn has_named_session(&self) -> bool {
+        self.home.as_ref().is_some_and(|home| home.session.id.is_some())
+    }
+
+    /// Takes the next message that was read and not looked at.
+    pub(super) fn next_waiting(&mut self) -> Option<Message> {
+        self.waiting.pop_front()
+    }
+
+    /// Reads a message, or an array of messages, which 2025-03-26 allows.
+    ///
+    /// # Errors
+    /// [`CallError::Protocol`] if it is no message, but names our request: nothing better will come.
+    pub(super) fn read(&mut self, connection: &HttpConnection, data: &Bytes) -> Result<(), CallError> {
+        if data.first() == Some(&b'[') && self.home.is_some() {
+            self.waiting.extend(messages(data));
+            return Ok(());
+        }
+        match envelope::parse(data) {
+            Ok(message) => self.waiting.push_back(message),
+            Err(malformed) if malformed.id.as_ref() == Some(&self.id_json) => {
+                return Err(connection.protocol("its answer is no JSON-RPC message"));
+            }
+            Err(_) => connection.counters.garbage.add_one(),
+        }
+        Ok(())
+    }
+
+    /// Finds out what a message means. What is for others is handed on to them or answered.
+    pub(super) fn meaning(&self, connection: &Arc<HttpConnection>, message: Message) -> Meaning {
+        match message {
+            Message::Response(response) => self.response(connection, response),
+            Message::Notification(notification) => self.notification(connection, notification),
+            Message::Request(request) => {
+                match &self.home {
+                    Some(home) => answer(connection, home, &request),
+                    // A modern server must not send requests.
+                    None => connection.counters.garbage.add_one(),
+                }
+                Meaning::Nothing
+            }
+        }
+    }
+
+    fn response(&self, connection: &HttpConnection, Response { id, body }: Response) -> Meaning {
+        match body {
+            // An error without id is about a message that could not be read, and this stream knows only ours.
+            ResponseBody::Error(error) if id.is_none() || id.as_ref() == Some(&self.id_json) => {
+                Meaning::Error(error)
+            }
+            ResponseBody::Result(result) if id.as_ref() == Some(&self.id_json) => Meaning::Result(result),
+            ResponseBody::Error(_) | ResponseBody::Result(_) => {
+                connection.counters.stray_answers.add_one();
+                Meaning::Nothing
+            }
+        }
+    }
+
+    fn notification(&self, connection: &HttpConnection, notification: Notification) -> Meaning {
+        let Notification { method, params } = notification;
+        match &*method {
+            "notifications/progress" => match params.as_ref().and_then(|params| self.token.restore(params)) {
+                Some(params) => return Meaning::Notification { method, params: Some(params) },
+                None => connection.counters.dropped_notifications.add_one(),
+            },
+            "notifications/message" => return Meaning::Notification { method, params },
+            _ => deliver(connection, method, params),
+        }
+        Meaning::Nothing
+    }
+
+    /// Takes up a stream that ended before the answer, if the server can do that.
+    ///
+    /// # Errors
+    /// [`CallError::Lost`] if not.
+    pub(super) fn resume(
+        &mut self,
+        connection: &Arc<HttpConnection>,
+        end: End,
+    ) -> Result<Resuming, CallError> {
+        let lost = || connection.lost("its event stream ended before the answer");
+        let (Some(home), Some(last_id)) = (self.home.clone(), end.last_id) else { return Err(lost()) };
+        if !end.is_fruitful || self.resumes == MAX_RESUMES {
+            return Err(lost());
+        }
+        self.resumes += 1;
+        let pause =
+            if end.is_clean { end.retry.unwrap_or(USUAL_RETRY).min(MAX_RETRY) } else { RETRY_AFTER_FAULT };
+        let connection = Arc::clone(connection);
+        Ok(Box::pin(async move {
+            let lost = || connection.lost("its event stream could not be taken up again");
+            tokio::time::sleep(pause).await;
+            let response = connection.open_stream(&home, Some(&last_id)).await.map_err(|_| lost())?;
+            let is_stream =
+                response.status() == StatusCode::OK && content_kind(response.headers()) == ContentKind::Events;
+            if !is_stream {
+                return Err(lost());
+            }
+            let stream = EventStream::new(response.into_body(), connection.result_bytes);
+            Ok(Box::new(stream.continuing(last_id)))
+        }))
+    }
+}
+
+/// Hands on a notification that belongs to no call, if it is of a kind that anybody listens to.
+pub(super) fn deliver(connection: &HttpConnection, method: Box<str>, params: Option<Bytes>) {
+    if method.ends_with("/list_changed") || &*method == "notifications/resources/updated" {
+        connection.inbox.deliver(Incoming { method, params });
+    } else {
+        connection.counters.dropped_notifications.add_one();
+    }
+}
+
+/// Answers a request of a legacy server: `ping` is answered, and nothing else is known yet.
+pub(super) fn answer(connection: &Arc<HttpConnection>, home: &Home, request: &Request) {
+    let answer = if &*request.method == "ping" {
+        encode::result(&request.id, b"{}")
+    } else {
+        connection.counters.refused_requests.add_one();
+        encode::error(Some(&request.id), code::METHOD_NOT_FOUND, "the method is not available", None)
+    };
+    connection.tell_later(home.clone(), answer.into());
+}
+
+fn messages(array: &Bytes) -> Vec<Message> {
+    let values: Vec<&RawValue> = serde_json::from_slice(array).unwrap_or_default();
+    let texts = values.into_iter().take(MAX_MESSAGES).map(|value| array.slice_ref(value.get().as_bytes()));
+    texts.filter_map(|text| Message::parse(&text).ok()).collect()
+}
