@@ -33,6 +33,8 @@ fn check(driver: Driver, era: Era, target: &Target, place: &Place, prefix: &str)
         assert!(!seen.step("countdown").succeeded().progress_before_result().is_empty(), "no progress came");
         seen.step("given up").was_cancelled();
         assert_eq!(seen.step("afterwards").succeeded().text(), "still here");
+        // The Inspector connects anew for each step, over stdio to a gateway without this note.
+        assert_eq!(seen.step("read").succeeded().text(), "milk");
     }
 }
 
@@ -42,17 +44,20 @@ fn plan(driver: Driver, prefix: &str) -> Plan {
         .list("tools")
         .call("echo", &tool("echo"), json!({ "text": "grüße" }))
         .call("add", &tool("add"), json!({ "a": 2, "b": 3 }))
-        .call("write", &tool("note_write"), json!({ "name": "a", "text": "b" }))
+        .call("write", &tool("note_write"), json!({ "name": "shopping", "text": "milk" }))
+        .call("read", &tool("note_read"), json!({ "name": "shopping" }))
         .call("missing", &tool("note_read"), json!({ "name": "no such note" }))
+        .call("fail", &tool("fail"), json!({}))
         .list("resources")
-        .read("resource", "demo://about")
+        .list("templates")
+        .read("welcome", "note://welcome")
         .list("prompts")
         .prompt("greeting", &tool("greet"), json!({ "name": "Ada" }));
     if !driver.follows_calls() {
         return plan;
     }
-    plan.watch("countdown", &tool("countdown"), json!({ "steps": 3 }))
-        .cancel("given up", &tool("countdown"), json!({ "steps": 1000 }))
+    plan.watch("countdown", &tool("countdown"), json!({ "from": 3, "interval_ms": 50 }))
+        .cancel("given up", &tool("countdown"), json!({ "from": 50, "interval_ms": 1000 }))
         .call("afterwards", &tool("echo"), json!({ "text": "still here" }))
 }
 
@@ -66,8 +71,10 @@ fn check_simple_steps(seen: &Seen, prefix: &str) {
     assert_eq!(seen.step("add").succeeded().text(), "5");
     seen.step("write").succeeded();
     seen.step("missing").failed();
-    assert_eq!(seen.listed("resources", "uri"), ["demo://about"]);
-    assert!(!seen.step("resource").text().is_empty());
+    seen.step("fail").failed();
+    assert_eq!(seen.listed("resources", "uri"), ["note://welcome"]);
+    assert_eq!(seen.listed("templates", "uriTemplate"), ["note://{name}"]);
+    assert!(seen.step("welcome").text().contains("Toolgate is running"));
     assert_eq!(seen.listed("prompts", "name"), [format!("{prefix}greet")]);
     assert!(seen.step("greeting").text().contains("Ada"));
 }

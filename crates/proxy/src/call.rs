@@ -49,9 +49,7 @@ pub(crate) struct Running {
 /// [`Failure`], recorded; nothing was sent unless it says that the outcome is unknown. Not cancel safe: dropping the
 /// future cancels the call.
 pub(crate) async fn start(proxy: &Proxy, admission: Admission, request: Routed) -> Result<Running, Failure> {
-    let key = request.params.key().into_owned();
-    let (view, scope) = (admission.view(), &admission.principal().servers);
-    let route = admission.world().catalog.route(view, request.row.routing, &key, scope);
+    let (admission, route) = find_route(proxy, admission, &request).await;
     let mut record = observe::begin(proxy, &admission, &request, route.as_ref().ok()).await?;
     let row = request.row;
     let route =

@@ -80,6 +80,9 @@ pub(crate) enum Failure {
         /// The upstream.
         server: domain::ServerId,
     },
+    /// A fault of ours stopped this request, and only this one.
+    #[error("the gateway failed on this request")]
+    Internal,
     /// The gateway is shutting down; the call may have been carried out.
     #[error("the gateway is shutting down; the outcome is unknown")]
     ShuttingDown,
@@ -108,6 +111,7 @@ impl Failure {
             Self::Overloaded { .. } => "OVERLOADED",
             Self::Cancelled => "CANCELLED",
             Self::NeedsInput { .. } => "INPUT_REQUIRED",
+            Self::Internal => "INTERNAL_ERROR",
             Self::ShuttingDown => "SHUTTING_DOWN",
         }
     }
@@ -118,7 +122,7 @@ impl Failure {
             Self::Denied { .. } | Self::Blocked(_) => Outcome::Denied,
             Self::Timeout { .. } => Outcome::Timeout,
             Self::Cancelled => Outcome::Cancelled,
-            Self::Upstream(CallError::Lost { .. }) | Self::ShuttingDown => Outcome::Unknown,
+            Self::Upstream(CallError::Lost { .. }) | Self::ShuttingDown | Self::Internal => Outcome::Unknown,
             Self::UnknownMethod
             | Self::Params(_)
             | Self::Unknown { .. }
@@ -145,6 +149,7 @@ impl Failure {
             self,
             Self::Timeout { .. }
                 | Self::ShuttingDown
+                | Self::Internal
                 | Self::Upstream(
                     CallError::Lost { .. } | CallError::TooLarge { .. } | CallError::Protocol { .. }
                 )
@@ -177,6 +182,7 @@ impl Failure {
     fn json_rpc_code(&self, era: Era) -> i64 {
         match self {
             Self::UnknownMethod => code::METHOD_NOT_FOUND,
+            Self::Internal => code::INTERNAL_ERROR,
             Self::Params(_) | Self::Upstream(CallError::Params(_)) => code::INVALID_PARAMS,
             Self::Unknown { what: "resource", .. } | Self::Denied { what: "resource", .. }
                 if era == Era::Legacy =>
@@ -242,4 +248,71 @@ const SHOWN_NAME: usize = 80;
 /// Makes a client's own text fit to be repeated in an error.
 pub(crate) fn shown(name: &str) -> String {
     name.chars().take(SHOWN_NAME).flat_map(char::escape_debug).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write;
+
+    use domain::ServerId;
+
+    use super::*;
+
+    fn every_failure() -> Vec<Failure> {
+        let server = || ServerId::new("git").unwrap();
+        let denial = Denial { rule: "tokens.t1.servers".into() };
+        vec![
+            Failure::UnknownMethod,
+            Failure::Params(BadParams::Missing("name")),
+            Failure::Unknown { what: "tool", name: "x".into() },
+            Failure::Denied { what: "resource", name: "a://b".into(), denial },
+            Failure::Blocked(Block { detector: "secrets" }),
+            Failure::Timeout { server: server(), limit_ms: 5 },
+            Failure::Upstream(CallError::NotConfigured(server())),
+            Failure::Upstream(CallError::Unavailable { server: server(), reason: "it exited".into() }),
+            Failure::Upstream(CallError::Busy { server: server(), limit: 9 }),
+            Failure::Upstream(CallError::Lost { server: server(), reason: "it was killed".into() }),
+            Failure::Upstream(CallError::TooLarge { server: server(), limit: 9 }),
+            Failure::Upstream(CallError::Protocol { server: server(), what: "no id".into() }),
+            Failure::Upstream(CallError::Status { server: server(), status: 502 }),
+            Failure::Upstream(CallError::Params(protocol::Fault::NotAnObject)),
+            Failure::Upstream(CallError::ForeignCredential(server())),
+            Failure::Credential(server()),
+            Failure::Audit,
+            Failure::Overloaded { limit: 3 },
+            Failure::Cancelled,
+            Failure::NeedsInput { server: server() },
+            Failure::ShuttingDown,
+            Failure::Internal,
+        ]
+    }
+
+    /// One line per failure: symbol, legacy code, modern code and status, form of a failed tool call, outcome, text.
+    #[test]
+    fn every_failure_has_its_answer() {
+        let id = RequestId::from(1);
+        let mut table = String::new();
+        for failure in every_failure() {
+            let (status, _) = failure.response(&id, Era::Modern);
+            let form = if failure.tool_result(Era::Legacy).is_some() { "result" } else { "error" };
+            let codes = (failure.json_rpc_code(Era::Legacy), failure.json_rpc_code(Era::Modern));
+            let outcome = failure.outcome().as_str();
+            let symbol = failure.symbol();
+            writeln!(table, "{symbol} | {} {} {status} | {form} | {outcome} | {failure}", codes.0, codes.1)
+                .unwrap();
+        }
+        insta::assert_snapshot!(table);
+    }
+
+    #[test]
+    fn refusals_do_not_tell_denied_from_unknown() {
+        let id = RequestId::from(1);
+        let denial = Denial { rule: "tokens.t1.servers".into() };
+        let unknown = Failure::Unknown { what: "tool", name: "x".into() };
+        let denied = Failure::Denied { what: "tool", name: "x".into(), denial };
+        for era in [Era::Legacy, Era::Modern] {
+            assert_eq!(unknown.response(&id, era), denied.response(&id, era));
+        }
+        assert_eq!(denied.tool_result(Era::Modern), None);
+    }
 }

@@ -1,10 +1,11 @@
 //! The stdio door: what a client launches. One message per line, both eras on the same pipe; requests run
 //! concurrently, answers are written as they come.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use catalog::View;
+use futures_util::FutureExt;
 use identity::{Authenticated, Peer, Presented};
 use parking_lot::Mutex;
 use protocol::{
@@ -146,8 +147,12 @@ impl Connection {
                 return connection.fail(&Failure::Overloaded { limit }, &request, Era::Legacy).await;
             };
             let entry = connection.cancellable.enter(&request.id);
+            // A panic fails this request and no other.
+            let running = AssertUnwindSafe(connection.run(request.clone())).catch_unwind();
             tokio::select! {
-                () = connection.run(request) => {}
+                ended = running => if ended.is_err() {
+                    connection.fail(&Failure::Internal, &request, Era::Legacy).await;
+                },
                 // A cancelled request gets no answer (specification, cancellation).
                 () = entry.cancelled() => {}
             }

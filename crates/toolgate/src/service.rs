@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     io::{self, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     thread::available_parallelism,
@@ -108,6 +108,42 @@ async fn wait(signals: &mut Signals, client: Option<JoinHandle<io::Result<()>>>)
 fn serve_stdio(gateway: &Gateway, loaded: &Loaded) -> impl Future<Output = io::Result<()>> + Send + 'static {
     let settings = StdioSettings { view: View::All, grace: loaded.config.shutdown_grace };
     proxy::serve_stdio(gateway.proxy.clone(), settings, tokio::io::stdin(), tokio::io::stdout())
+}
+
+/// A gateway with its HTTP door open, for programs that run one inside themselves.
+pub struct RunningGateway {
+    gateway: Gateway,
+    door: HttpDoor,
+}
+
+impl RunningGateway {
+    /// Starts a gateway and opens its HTTP door. Call it within a runtime.
+    ///
+    /// # Errors
+    /// [`ServeError`] when it cannot start.
+    pub async fn start(loaded: &Loaded, state_dir: PathBuf) -> Result<Self, ServeError> {
+        let (servers, left_out) = split(loaded);
+        let gateway = Gateway::start(Plan { config: loaded.config.clone(), servers, state_dir })?;
+        let door = HttpDoor::open(&gateway, loaded, left_out).await?;
+        Ok(Self { gateway, door })
+    }
+
+    /// Returns the address of the data port.
+    pub const fn address(&self) -> SocketAddr {
+        self.door.data
+    }
+
+    /// Returns the audit file; every line so far is in it.
+    pub fn audit_file(&self) -> &Path {
+        // Lines that could not be written are missing in the file, and whoever reads it sees that.
+        let _ = self.gateway.trail.flush();
+        self.gateway.trail.path()
+    }
+
+    /// Stops it.
+    pub async fn stop(self) {
+        self.gateway.stop().await;
+    }
 }
 
 /// Takes the servers that can be started from those that cannot.

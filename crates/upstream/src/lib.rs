@@ -23,6 +23,7 @@ mod reply;
 mod server;
 mod settings;
 mod state;
+mod subscription;
 mod supervisor;
 mod transports;
 mod upstreams;

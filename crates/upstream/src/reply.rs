@@ -5,7 +5,11 @@ use bytes::Bytes;
 use guardrails::Untrusted;
 use protocol::Era;
 
-use crate::{CallError, in_flight::Ticket, transports::ReplySource};
+use crate::{
+    CallError,
+    in_flight::Ticket,
+    transports::{ReplySource, http::ResultChunks},
+};
 
 /// The answer to one call, as it arrives. Dropping it before the final event cancels the call at the upstream.
 pub struct Reply {
@@ -41,9 +45,13 @@ pub enum Payload {
 }
 
 /// A large result that is passed on while it arrives. The chunks, joined, are the JSON text of the result.
-pub struct ResultStream(pub(crate) crate::transports::http::ResultChunks);
+pub struct ResultStream(Box<ResultChunks>);
 
 impl ResultStream {
+    pub(crate) fn new(chunks: ResultChunks) -> Self {
+        Self(Box::new(chunks))
+    }
+
     /// Returns the next chunk; `None` at the end of the result. Not cancel safe: a chunk may be lost.
     ///
     /// # Errors

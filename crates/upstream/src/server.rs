@@ -93,7 +93,8 @@ impl Server {
         !*self.started.borrow() || self.status.lock().is_settled
     }
 
-    /// Returns the link in force, other than `dead`. Starts a lazy server and waits a little for one that restarts.
+    /// Returns the link in force, other than `dead`. Starts a lazy server and waits a little for one that restarts;
+    /// one that fails again and again is not waited for.
     ///
     /// # Errors
     /// [`CallError::Unavailable`] with the reason of the server's state.
@@ -101,6 +102,9 @@ impl Server {
         let is_alive = |link: &Arc<Link>| dead.is_none_or(|dead| !Arc::ptr_eq(dead, link));
         if let Some(link) = self.link.borrow().as_ref().filter(|link| is_alive(link)) {
             return Ok(Arc::clone(link));
+        }
+        if self.status.lock().health == Health::Failed {
+            return Err(self.unavailable());
         }
         self.wake();
         let mut links = self.link.subscribe();

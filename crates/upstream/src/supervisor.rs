@@ -1,7 +1,12 @@
 //! One server's life: started, greeted, listed, kept up to date, started again when it fails, let go at the end.
 //! One task per server; a server that is slow or broken delays nobody else.
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use guardrails::Untrusted;
 use protocol::Era;
@@ -21,6 +26,7 @@ use crate::{
     server::{Link, Server},
     settings::DEPTH_VARIABLE,
     state::Health,
+    subscription,
     transports::{
         Connection, Incoming, Opening, builtin::BuiltinConnection, http::HttpConnection,
         stdio::StdioConnection,
@@ -140,18 +146,30 @@ impl Supervisor {
         // Calls may go out before the listing is here: after a restart the catalog still has the server's tools.
         let link = Link { connection: connection.clone(), version: greeting.version };
         self.server.set_link(Some(Arc::new(link)));
-        let ready_since = match self.list(connection, &greeting).await {
-            Ok(walked) => {
-                self.publish(walked).await;
-                Instant::now()
-            }
-            Err(reason) => return reason,
-        };
-        let reason = self.listen(connection, &greeting, mail).await;
-        if ready_since.elapsed() >= STABLE {
+        let begun = Instant::now();
+        let reason = self.stay_up_to_date(connection, &greeting, mail).await;
+        if begun.elapsed() >= STABLE {
             self.backoff.reset();
         }
         reason
+    }
+
+    /// Lists, and lists again when something changes, until the connection fails; returns why it did.
+    async fn stay_up_to_date(&self, connection: &Connection, greeting: &Greeting, mail: Mail) -> String {
+        // Both ways of hearing of changes open before the listing, so that no change falls between.
+        connection.listen(&greeting.capabilities, &self.server.credential);
+        let changed = Arc::clone(&mail.lists_changed);
+        let mut subscription = pin!(subscription::keep(self.asker(connection), greeting, &changed));
+        let listed = tokio::select! {
+            biased;
+            never = &mut subscription => match never {},
+            listed = self.list(connection, greeting) => listed,
+        };
+        match listed {
+            Ok(walked) => self.publish(walked).await,
+            Err(reason) => return reason,
+        }
+        self.listen(connection, greeting, mail, subscription).await
     }
 
     async fn greet(&self, connection: &Connection) -> Result<Greeting, String> {
@@ -200,7 +218,13 @@ impl Supervisor {
 
     /// Hands on what the server says of its own accord, and lists it again when it says so. Returns why the connection
     /// ended.
-    async fn listen(&self, connection: &Connection, greeting: &Greeting, mut mail: Mail) -> String {
+    async fn listen(
+        &self,
+        connection: &Connection,
+        greeting: &Greeting,
+        mut mail: Mail,
+        mut subscription: Pin<&mut impl Future<Output = Infallible>>,
+    ) -> String {
         let mut closed = pin!(connection.closed());
         let mut refresh = Refresh::new();
         loop {
@@ -215,6 +239,7 @@ impl Supervisor {
                     refresh.ask();
                     continue;
                 }
+                never = &mut subscription => match never {},
                 listed = refresh.next(|| self.list(connection, greeting)) => listed,
             };
             match refreshed {

@@ -110,6 +110,15 @@ impl Connection {
         }
     }
 
+    /// Begins to listen to what the server says outside calls, where that is not the connection itself. `capabilities`
+    /// is the JSON text of what the server declared.
+    pub(crate) fn listen(&self, capabilities: &[u8], credential: &Credential) {
+        match self {
+            Self::Http(connection) => connection.listen(capabilities, credential),
+            Self::Stdio(_) | Self::Builtin(_) => {}
+        }
+    }
+
     /// Waits until the connection has ended by itself and returns why, in words for a person. Cancel safe.
     pub(crate) async fn closed(&self) -> String {
         match self {
@@ -149,10 +158,11 @@ pub(crate) enum ReplySource {
 
 impl ReplySource {
     /// Has the request forgotten in silence when the reply is dropped: for those that must not be cancelled.
-    pub(crate) const fn forget_on_drop(&mut self) {
+    pub(crate) fn forget_on_drop(&mut self) {
         match self {
             Self::Stdio(reply) => reply.forget_on_drop(),
-            Self::Http(_) | Self::Builtin(_) => {}
+            Self::Http(reply) => reply.forget_on_drop(),
+            Self::Builtin(_) => {}
         }
     }
 

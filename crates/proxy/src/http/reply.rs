@@ -1,10 +1,10 @@
 //! From an answer to an HTTP response: JSON while there is a single message, an event stream as soon as there are
 //! several or the call is slow. A legacy client that goes away does not cancel its call; a modern one does.
 
-use std::{io, sync::Arc};
+use std::{io, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream};
 use guardrails::Cleared;
 use http::{HeaderValue, Response, StatusCode, header};
 use protocol::{Era, Request, RequestId, encode, sse};
@@ -79,7 +79,7 @@ impl Replying {
             }
         };
         let outcome = tokio::select! {
-            outcome = answering => outcome,
+            outcome = guarded(answering) => outcome,
             () = cancelled(entry.as_ref()) => Outcome::Failed(Failure::Cancelled),
         };
         self.respond_with(outcome)
@@ -160,6 +160,14 @@ enum Outcome {
     Large(Box<Running>, Vec<u8>, ResultStream),
     Several(Box<Running>, Option<Bytes>),
     Listening(Box<Listening>),
+}
+
+/// A panic fails this request and no other.
+async fn guarded(answering: impl Future<Output = Outcome>) -> Outcome {
+    AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a request panicked; the panic message stands above");
+        Outcome::Failed(Failure::Internal)
+    })
 }
 
 async fn cancelled(entry: Option<&crate::session::Entry<'_>>) {

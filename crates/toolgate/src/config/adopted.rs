@@ -82,6 +82,15 @@ impl AdoptedServer {
         }
     }
 
+    /// Returns the key that `kind` needs and the entry lacks.
+    pub(super) fn lacks(&self, kind: Option<Kind>) -> Option<&'static str> {
+        match kind? {
+            Kind::Stdio if self.command.is_none() => Some("command"),
+            Kind::Http | Kind::Sse if self.url.is_none() => Some("url"),
+            Kind::Stdio | Kind::Http | Kind::Sse => None,
+        }
+    }
+
     /// Returns the same server in our own words. Of `command` and `url` the one that `type` does not speak of is
     /// dropped: some clients keep both.
     pub(super) fn into_own(self, kind: Option<Kind>) -> ServerConfig {

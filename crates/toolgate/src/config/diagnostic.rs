@@ -19,7 +19,7 @@ pub enum Severity {
 }
 
 /// Line and column in a file, both from 1; columns count characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Position {
     /// The line.
     pub line: usize,
@@ -102,6 +102,11 @@ impl Diagnostic {
     pub fn place(&self) -> Option<String> {
         let (file, at) = (self.file.as_ref()?, self.position?);
         Some(format!("{file}:{}:{}", at.line, at.column))
+    }
+
+    /// Returns where it is in its file, if it is in a file.
+    pub const fn position(&self) -> Option<Position> {
+        self.position
     }
 
     /// Returns the key, as `servers.github.command`; empty when it is about no key.

@@ -138,8 +138,8 @@ impl Document {
         Diagnostic::new(severity, problem).at_file(&self.name, source).at_path(path)
     }
 
-    /// Returns the place of `path` below the root, or of the longest part of it that exists: a value where it is
-    /// on one line, else its key.
+    /// Returns the place of `path` below the root, or of the longest part of it that exists: the key in a map, the
+    /// item in a list.
     pub(crate) fn locate(&self, path: &[String]) -> Span {
         let mut node = &self.root;
         let mut span = Span { start: node.span.start, end: node.span.start };

@@ -2,8 +2,62 @@
 
 use super::document::{Node, NodeValue, Span};
 
-/// Keys whose values may be secrets, all the way down.
-const SECRET_KEYS: [&str; 4] = ["args", "env", "headers", "url"];
+/// Keys below which everything may be a secret, whatever it is called.
+const SECRET_KEYS: [&str; 2] = ["env", "headers"];
+
+/// Keys whose values are shown. Any other key's are not: a misspelt key hides as much as the right one.
+const PLAIN_KEYS: [&str; 41] = [
+    "address",
+    "agent",
+    "allowed_hosts",
+    "allowed_origins",
+    "arguments",
+    "body_timeout_ms",
+    "builtin",
+    "command",
+    "connections",
+    "created",
+    "cwd",
+    "disabled",
+    "enabled",
+    "era",
+    "expires",
+    "file",
+    "hash",
+    "header_timeout_ms",
+    "id",
+    "in_flight",
+    "include",
+    "line_bytes",
+    "max_in_flight",
+    "mode",
+    "name_limit",
+    "naming",
+    "operations",
+    "probe_timeout_ms",
+    "request_bytes",
+    "result_bytes",
+    "roles",
+    "servers",
+    "session_idle_ms",
+    "sessions",
+    "shutdown_grace_ms",
+    "sse_keep_alive_ms",
+    "startup",
+    "startup_wait_ms",
+    "timeout_ms",
+    "type",
+    "version",
+];
+
+/// What is known of a value by the keys above it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    Shown,
+    Hidden,
+    /// Hidden with everything below it.
+    Sealed,
+}
 
 /// Words that stand before a credential and are none.
 const SCHEMES: [&str; 3] = ["Bearer", "Basic", "Token"];
@@ -11,7 +65,7 @@ const SCHEMES: [&str; 3] = ["Bearer", "Basic", "Token"];
 /// Returns the places of all values that may be secrets, in the order of the file.
 pub(super) fn secret_spans(root: &Node) -> Vec<Span> {
     let mut spans = Vec::new();
-    collect(root, &mut spans);
+    collect(root, Sight::Shown, &mut spans);
     spans.sort_unstable();
     spans
 }
@@ -30,26 +84,32 @@ pub(super) fn hide_values(line: &str) -> String {
     line.char_indices().map(hide).collect()
 }
 
-fn collect(node: &Node, spans: &mut Vec<Span>) {
-    for entry in node.entries() {
-        if SECRET_KEYS.contains(&entry.key.as_str()) {
-            collect_values(&entry.value, spans);
-        } else {
-            collect(&entry.value, spans);
+fn collect(node: &Node, sight: Sight, spans: &mut Vec<Span>) {
+    match &node.value {
+        NodeValue::Map(entries) => {
+            for entry in entries {
+                collect(&entry.value, sight.below(&entry.key), spans);
+            }
         }
-    }
-    if let NodeValue::List(items) = &node.value {
-        items.iter().for_each(|item| collect(item, spans));
+        NodeValue::List(items) => items.iter().for_each(|item| collect(item, sight, spans)),
+        NodeValue::Text(text) if is_reference(text) => {}
+        NodeValue::Text(_) | NodeValue::Integer(_) | NodeValue::Float(_) => match sight {
+            Sight::Shown => {}
+            Sight::Hidden | Sight::Sealed => spans.push(node.span),
+        },
+        NodeValue::Null | NodeValue::Bool(_) => {}
     }
 }
 
-fn collect_values(node: &Node, spans: &mut Vec<Span>) {
-    match &node.value {
-        NodeValue::List(items) => items.iter().for_each(|item| collect_values(item, spans)),
-        NodeValue::Map(entries) => entries.iter().for_each(|entry| collect_values(&entry.value, spans)),
-        NodeValue::Text(text) if is_reference(text) => {}
-        NodeValue::Text(_) | NodeValue::Integer(_) | NodeValue::Float(_) => spans.push(node.span),
-        NodeValue::Null | NodeValue::Bool(_) => {}
+impl Sight {
+    fn below(self, key: &str) -> Self {
+        if self == Self::Sealed || SECRET_KEYS.contains(&key) {
+            Self::Sealed
+        } else if PLAIN_KEYS.contains(&key) {
+            Self::Shown
+        } else {
+            Self::Hidden
+        }
     }
 }
 
@@ -76,6 +136,20 @@ const fn is_quote(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_spelling_of_a_key_shows_a_secret() {
+        let text = "servers: {a: {command: x, header: {A: s3cret}, env: {command: s3cret}, args: [s3cret], 9: s3cret}}";
+        let document = super::super::yaml::read("f", text.to_owned()).expect("sound");
+        let shown = hide(text, 0, &secret_spans(document.root()));
+        let masked = "******";
+        assert_eq!(
+            shown,
+            format!(
+                "servers: {{a: {{command: x, header: {{A: {masked}}}, env: {{command: {masked}}}, args: [{masked}], 9: {masked}}}}}"
+            )
+        );
+    }
 
     #[test]
     fn references_are_shown_and_literals_are_not() {

@@ -88,7 +88,9 @@ pub(super) fn diagnose(document: &Document, severity: Severity, misfit: &Misfit)
     }
 }
 
-pub(super) fn refused(faults: Vec<Diagnostic>) -> LoadError {
+/// Refuses a file for its faults, which are put in its order.
+pub(super) fn refused(mut faults: Vec<Diagnostic>) -> LoadError {
+    faults.sort_by_key(Diagnostic::position);
     LoadError::Refused { faults, warnings: Vec::new() }
 }
 

@@ -165,6 +165,13 @@ impl<'a> Gathering<'a> {
             let fault = ConfigFault::new(&["type"], format!("`{word}` is no transport that we know"));
             spot.invalid(&fault.with_help("write `stdio`, `http` or `sse`"))
         })?;
+        if let Some(key) = adopted.lacks(kind) {
+            let fault = ConfigFault::new(
+                &["type"],
+                format!("`type` speaks of a server with `{key}`, and there is none"),
+            );
+            return Err(spot.invalid(&fault.with_help(format!("write `{key}`, or leave `type` out"))));
+        }
         if kind == Some(Kind::Sse) {
             let fault =
                 ConfigFault::new(&["type"], "the transport `sse` of 2024-11-05 is tried as Streamable HTTP");

@@ -69,11 +69,11 @@ impl<'a> Walk<'a> {
             (Expected::Word(words), NodeValue::Text(text)) => self.word(text, &words, node.span),
             (Expected::Integer { least, most }, NodeValue::Integer(number)) => {
                 if *number < least || *number > most {
-                    self.wrong(
-                        node.span,
-                        format!("{number} is not within {least} and {most}"),
-                        example(schema, resolved),
+                    let problem = format!(
+                        "the number {number} is too {}",
+                        if *number < least { "small" } else { "large" }
                     );
+                    self.wrong(node.span, problem, example(schema, resolved));
                 }
             }
             (Expected::Text, NodeValue::Text(_))
@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
             Some(word) => format!("did you mean `{word}`? The words are {list}"),
             None => format!("write one of {list}"),
         };
-        self.wrong(span, "a word that means nothing here", Some(help));
+        self.wrong(span, format!("`{text}` means nothing here"), Some(help));
     }
 
     fn unknown_key(&mut self, entry: &Entry, known: &[&str]) {

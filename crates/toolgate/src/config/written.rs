@@ -10,17 +10,17 @@ use serde_json::Value;
 use upstream::config::ServerConfig;
 
 /// The version of the file that this program reads.
-pub const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 /// The first list of tools waits this long for servers that are still starting.
-pub const DEFAULT_STARTUP_WAIT_MS: u64 = 5_000;
+pub(super) const DEFAULT_STARTUP_WAIT_MS: u64 = 5_000;
 /// A client gives up on its first request after about a minute.
-pub const MAX_STARTUP_WAIT_MS: u64 = 60_000;
+pub(super) const MAX_STARTUP_WAIT_MS: u64 = 60_000;
 /// Calls in flight get this long to finish when the gateway ends: below what service managers allow.
-pub const DEFAULT_SHUTDOWN_GRACE_MS: u64 = 10_000;
+pub(super) const DEFAULT_SHUTDOWN_GRACE_MS: u64 = 10_000;
 /// Upper bound of `shutdown_grace_ms`.
-pub const MAX_SHUTDOWN_GRACE_MS: u64 = 600_000;
+pub(super) const MAX_SHUTDOWN_GRACE_MS: u64 = 600_000;
 /// Longest name that every model interface accepts.
-pub const DEFAULT_NAME_LIMIT: u32 = 64;
+pub(super) const DEFAULT_NAME_LIMIT: u32 = 64;
 /// The agent of callers without a token, when nobody chose another name.
 pub const DEFAULT_AGENT: &str = "default";
 

@@ -39,7 +39,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::{chunks::ResultChunks, reply::HttpReply};
 use self::{client::Client, headers::Fixed, json::BadAnswer, session::Sessions};
-use super::{Exchange, Opening, SpokenVersion};
+use super::{Exchange, Incoming, Opening, SpokenVersion};
 use crate::{CallError, config::HttpSettings, inbox::Inbox, metrics::Counters};
 
 /// A Streamable HTTP server.
@@ -100,7 +100,10 @@ impl HttpConnection {
     ///
     /// # Errors
     /// [`CallError`]; the variant tells whether the request may have been sent.
-    pub(crate) async fn request(self: &Arc<Self>, exchange: Exchange<'_>) -> Result<Box<HttpReply>, CallError> {
+    pub(crate) async fn request(
+        self: &Arc<Self>,
+        exchange: Exchange<'_>,
+    ) -> Result<Box<HttpReply>, CallError> {
         let reply = match self.version().era() {
             Era::Modern => self.request_modern(&exchange).await,
             Era::Legacy if exchange.method == "initialize" => self.request_initialize(&exchange).await,
@@ -150,6 +153,11 @@ impl HttpConnection {
     /// Returns the revision that is spoken.
     pub(crate) fn version(&self) -> Version {
         self.version.get()
+    }
+
+    /// Has the server listed anew: it may have changed while nobody listened.
+    fn suspect_changes(&self) {
+        self.inbox.deliver(Incoming { method: "notifications/tools/list_changed".into(), params: None });
     }
 
     /// Returns an id that no other request of this connection has.

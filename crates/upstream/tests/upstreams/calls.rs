@@ -3,7 +3,7 @@
 use protocol::Version;
 use serde_json::json;
 
-use crate::stage::{Test, finish, with_stub};
+use crate::stage::{Test, call_on, finish, with_stub};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_call_reaches_a_child_and_comes_back", a_call_reaches_a_child_and_comes_back),
@@ -24,7 +24,8 @@ fn a_call_reaches_a_child_and_comes_back() {
 fn line_ends_in_parameters_stay_out_of_the_framing() {
     with_stub(&[], async |stage| {
         let params = "{\r\n\"name\":\n\"echo\",\"arguments\":{\n\"a\":\"x\\ny\"\r}}".to_owned();
-        let reply = stage.start_as("a", "stub", "echo", params, Version::V2025_11_25).await.unwrap();
+        let reply =
+            call_on(&stage.upstreams, "a", ("stub", "echo"), params, Version::V2025_11_25).await.unwrap();
         assert_eq!(finish(reply).await.unwrap().1, json!({"a": "x\ny"}));
     });
 }

@@ -4,7 +4,7 @@ use protocol::Version;
 use serde_json::{Value, json};
 use upstream::Health;
 
-use crate::stage::{Stage, Test, finish, stub_config, with_settings, with_stub};
+use crate::stage::{Stage, Test, call_on, finish, stub_config, with_settings, with_stub};
 
 pub(crate) const TESTS: &[Test] = &[
     ("a_legacy_server_is_asked_and_then_greeted", a_legacy_server_is_asked_and_then_greeted),
@@ -115,7 +115,8 @@ fn meta_is_translated_between_eras() {
         "io.modelcontextprotocol/clientCapabilities": {}, "vendor/x": {"b": 1, "a": 2.0}});
     with_stub(&[], async |stage| {
         let params = json!({"name": "echo", "_meta": modern}).to_string();
-        let reply = stage.start_as("a", "stub", "echo", params, Version::V2026_07_28).await.unwrap();
+        let reply =
+            call_on(&stage.upstreams, "a", ("stub", "echo"), params, Version::V2026_07_28).await.unwrap();
         finish(reply).await.unwrap();
         let seen = stage.seen().await;
         let call = seen.iter().find(|message| message["params"]["name"] == "echo").unwrap();

@@ -11,7 +11,8 @@ use serde_json::json;
 use upstream::{CallError, Caller, Health, Outgoing, UpstreamEvent};
 
 use crate::stage::{
-    PATIENCE, Stage, Test, cleared, finish, open, parse, permit, stub_config, with_settings, with_stub,
+    PATIENCE, Stage, Test, call_on, cleared, finish, open, parse, permit, stub_config, with_settings,
+    with_stub,
 };
 
 pub(crate) const TESTS: &[Test] = &[
@@ -189,7 +190,13 @@ fn refusals_before_sending() {
 }
 
 fn a_changed_list_is_listed_again_once() {
-    with_stub(&[], async |stage| {
+    for manners in [&[][..], &["modern"]] {
+        a_change_is_noticed(manners);
+    }
+}
+
+fn a_change_is_noticed(manners: &[&str]) {
+    with_stub(manners, async |stage| {
         let before = stage.state("stub").counters.listings;
         stage.call("change", json!({})).await.unwrap();
         let listing = stage.listed("stub").await;
@@ -238,19 +245,21 @@ fn requests_of_the_server_are_answered() {
 
 fn twenty_callers_get_their_own_answers() {
     with_stub(&[], async |stage| {
-        let stage = &*stage;
-        let caller = async |caller: usize| {
-            for call in 0..100 {
-                let arguments = json!({"caller": caller, "call": call});
-                assert_eq!(stage.call("echo", arguments.clone()).await.unwrap(), arguments);
-            }
-        };
-        let mut callers: Vec<_> = (0..20).map(|number| Box::pin(caller(number))).collect();
-        let all = std::future::poll_fn(|context| {
-            callers.retain_mut(|caller| caller.as_mut().poll(context).is_pending());
-            if callers.is_empty() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-        });
-        all.await;
+        let mut callers = tokio::task::JoinSet::new();
+        for caller in 0..20 {
+            let upstreams = stage.upstreams.clone();
+            callers.spawn(async move {
+                let agent = format!("agent{caller}");
+                for call in 0..100 {
+                    let arguments = json!({"caller": caller, "call": call, "text": "x".repeat(call * 40)});
+                    let params = json!({"name": "echo", "arguments": arguments}).to_string();
+                    let reply =
+                        call_on(&upstreams, &agent, ("stub", "echo"), params, Version::V2025_11_25).await;
+                    assert_eq!(finish(reply.unwrap()).await.unwrap().1, arguments);
+                }
+            });
+        }
+        callers.join_all().await;
         let state = stage.state("stub");
         assert_eq!((state.counters.calls, state.in_flight, state.counters.stray_answers), (2_000, 0, 0));
     });

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use catalog::{Catalog, Listing, Naming, View};
-use domain::{AgentId, AgentSource, Credential, Principal, Secret, ServerId, ServerScope, Subject, Target};
+use domain::{AgentId, AgentSource, Credential, Principal, ServerId, ServerScope, Subject, Target};
 use guardrails::{Cleared, Guardrails, Untrusted};
 use policy::{Permit, Policy};
 use protocol::{Params, Routing, Version, method};
@@ -118,24 +118,7 @@ impl Stage {
 
     /// Starts a call.
     pub(crate) async fn start(&self, server: &str, tool: &str, params: Value) -> Result<Reply, CallError> {
-        self.start_as("someone", server, tool, params.to_string(), Version::V2025_11_25).await
-    }
-
-    pub(crate) async fn start_as(
-        &self,
-        agent: &str,
-        server: &str,
-        tool: &str,
-        params: String,
-        version: Version,
-    ) -> Result<Reply, CallError> {
-        let id = ServerId::new(server).unwrap();
-        let credential = Credential::new(id, []);
-        let row = method("tools/call").unwrap();
-        let params = Params::parse(Some(params.into()), row).unwrap();
-        let caller = Caller { version, client_info: None, log_level: None };
-        let request = cleared(Outgoing { method: row, params, caller });
-        self.upstreams.call(&permit(agent, server, tool), request, &credential).await
+        call_on(&self.upstreams, "someone", (server, tool), params.to_string(), Version::V2025_11_25).await
     }
 
     /// Makes a call and waits for its end.
@@ -150,6 +133,22 @@ impl Stage {
         let lines = seen["seen"].as_array().unwrap();
         lines.iter().map(|line| serde_json::from_str(line.as_str().unwrap()).unwrap()).collect()
     }
+}
+
+/// Starts a call of `agent` on a server's tool.
+pub(crate) async fn call_on(
+    upstreams: &Upstreams,
+    agent: &str,
+    (server, tool): (&str, &str),
+    params: String,
+    version: Version,
+) -> Result<Reply, CallError> {
+    let credential = Credential::new(ServerId::new(server).unwrap(), []);
+    let row = method("tools/call").unwrap();
+    let params = Params::parse(Some(params.into()), row).unwrap();
+    let caller = Caller { version, client_info: None, log_level: None };
+    let request = cleared(Outgoing { method: row, params, caller });
+    upstreams.call(&permit(agent, server, tool), request, &credential).await
 }
 
 /// Waits for the end of a reply: notifications, and the JSON of the result or error.
@@ -200,9 +199,4 @@ fn principal(agent: &str) -> Principal {
         token: None,
         servers: ServerScope::All,
     }
-}
-
-/// Headers for a credential.
-pub(crate) fn header(name: &str, value: &str) -> (String, Secret<String>) {
-    (name.to_owned(), Secret::new(value.to_owned()))
 }

@@ -25,11 +25,18 @@ struct Stub {
     /// Ids of calls that are never answered by themselves.
     hanging: Vec<Value>,
     extra_tool: bool,
+    /// A modern client has asked to hear of changes.
+    listening: bool,
 }
 
 fn serve(manners: &[String]) -> ExitCode {
-    let mut stub =
-        Stub { manners: manners.to_vec(), seen: Vec::new(), hanging: Vec::new(), extra_tool: false };
+    let mut stub = Stub {
+        manners: manners.to_vec(),
+        seen: Vec::new(),
+        hanging: Vec::new(),
+        extra_tool: false,
+        listening: false,
+    };
     if stub.is("crash") {
         eprintln!("cannot find my configuration");
         return ExitCode::from(3);
@@ -59,8 +66,15 @@ impl Stub {
                 result(
                     &id,
                     &json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
-                    "capabilities": {"tools": {}}, "instructions": "modern", "ttlMs": 0, "cacheScope": "public"}),
+                    "capabilities": {"tools": {"listChanged": true}}, "instructions": "modern", "ttlMs": 0, "cacheScope": "public"}),
                 );
+            }
+            Some("subscriptions/listen") if self.is("modern") => {
+                say(
+                    &json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": {
+                    "_meta": {"io.modelcontextprotocol/subscriptionId": id}, "notifications": {"toolsListChanged": true}}}),
+                );
+                self.listening = true;
             }
             Some("initialize") if !self.is("modern") => result(
                 &id,
@@ -121,7 +135,8 @@ impl Stub {
             }
             "change" => {
                 self.extra_tool = true;
-                for _ in 0..100 {
+                let is_heard = self.listening || !self.is("modern");
+                for _ in 0..if is_heard { 100 } else { 0 } {
                     say(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
                 }
                 result(id, &json!({}));

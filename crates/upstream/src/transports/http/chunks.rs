@@ -66,12 +66,7 @@ pub(super) enum BadValue {
 
 impl ResultChunks {
     /// Continues an answer whose `value` begins with what `arrived` already.
-    pub(super) fn new(
-        connection: Arc<HttpConnection>,
-        value: Value,
-        arrived: Bytes,
-        body: Incoming,
-    ) -> Self {
+    pub(super) fn new(connection: Arc<HttpConnection>, value: Value, arrived: Bytes, body: Incoming) -> Self {
         Self { connection, body, value, arrived, state: State::Arriving }
     }
 

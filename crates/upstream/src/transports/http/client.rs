@@ -147,7 +147,8 @@ fn tls_config() -> Result<Arc<ClientConfig>, BadEndpoint> {
     }
     let bad = |error: rustls::Error| BadEndpoint::Tls(error.to_string());
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(bad)?;
+    let versions =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(bad)?;
     let config = versions.try_with_platform_verifier().map_err(bad)?.with_no_client_auth();
     Ok(Arc::clone(SHARED.get_or_init(|| Arc::new(config))))
 }

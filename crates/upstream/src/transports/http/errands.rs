@@ -59,7 +59,7 @@ impl HttpConnection {
     }
 
     /// Ends sessions that have a name, within a bounded time.
-    pub(super) async fn end_all(&self, homes: Vec<Home>) {
+    pub(super) async fn end_all(self: &Arc<Self>, homes: Vec<Home>) {
         let named = homes.into_iter().filter(|home| home.session.id.is_some());
         let farewells = stream::iter(named).for_each_concurrent(FAREWELLS_AT_ONCE, |home| async move {
             // A server may refuse this (405), and ends the session in its own time.

@@ -46,6 +46,11 @@ pub(super) struct End {
     pub(super) is_fruitful: bool,
 }
 
+impl End {
+    /// The end of a stream that is not to be taken up again.
+    pub(super) const GIVEN_UP: Self = Self { last_id: None, retry: None, is_clean: true, is_fruitful: true };
+}
+
 impl EventStream {
     /// Reads `body`; a message of more than `message_bytes` is too large.
     pub(super) fn new(body: Incoming, message_bytes: usize) -> Self {

@@ -36,19 +36,25 @@ struct Refusal {
 
 impl HttpConnection {
     /// Sends a modern request. Closing its connection cancels it, which dropping the reply does.
-    pub(super) async fn request_modern(self: &Arc<Self>, exchange: &Exchange<'_>) -> Result<HttpReply, CallError> {
+    pub(super) async fn request_modern(
+        self: &Arc<Self>,
+        exchange: &Exchange<'_>,
+    ) -> Result<HttpReply, CallError> {
         let id = self.next_id();
         let body = message(id, exchange, None)?;
         let scope = Scope::new(id, token(id, exchange, Sharing::Alone), None);
         let guard = CancelGuard::new(self, id, None);
-        let headers = || self.fixed.modern(exchange, self.version());
+        let headers = || self.fixed.modern_exchange(exchange, self.version());
         let response = self.send_guarded(&guard, headers, &body).await;
         self.reply(scope, response, guard).await.map(|(reply, _)| reply)
     }
 
     /// Sends a legacy request in the session of its principal. If the server has forgotten the session, it has not
     /// looked at the request either (specification, transports: session management), which is sent once more.
-    pub(super) async fn request_legacy(self: &Arc<Self>, exchange: &Exchange<'_>) -> Result<HttpReply, CallError> {
+    pub(super) async fn request_legacy(
+        self: &Arc<Self>,
+        exchange: &Exchange<'_>,
+    ) -> Result<HttpReply, CallError> {
         let id = self.next_id();
         let shared = exchange.params.progress_token().map(|_| id);
         let body = message(id, exchange, shared)?;
@@ -64,6 +70,7 @@ impl HttpConnection {
                 return Ok(reply);
             }
             self.sessions.forget(exchange.principal, &home.session);
+            self.suspect_changes();
             has_reopened = true;
         }
     }
@@ -92,14 +99,14 @@ impl HttpConnection {
     ///
     /// # Errors
     /// [`CallError`] when it was not accepted.
-    pub(super) async fn tell(&self, home: &Home, message: Bytes) -> Result<(), CallError> {
+    pub(super) async fn tell(self: &Arc<Self>, home: &Home, message: Bytes) -> Result<(), CallError> {
         let response = self.send(Method::POST, || self.legacy_headers(Purpose::Post, home), &message).await?;
         if response.status().is_success() { Ok(()) } else { Err(self.status(response.status())) }
     }
 
     /// Opens the event stream of a session, from its beginning or behind an event.
     pub(super) async fn open_stream(
-        &self,
+        self: &Arc<Self>,
         home: &Home,
         last_id: Option<&HeaderValue>,
     ) -> Result<Response<Incoming>, CallError> {
@@ -114,8 +121,10 @@ impl HttpConnection {
     }
 
     /// Ends a session.
-    pub(super) async fn end(&self, home: &Home) -> Result<(), CallError> {
-        self.send(Method::DELETE, || self.legacy_headers(Purpose::Delete, home), &Bytes::new()).await.map(drop)
+    pub(super) async fn end(self: &Arc<Self>, home: &Home) -> Result<(), CallError> {
+        self.send(Method::DELETE, || self.legacy_headers(Purpose::Delete, home), &Bytes::new())
+            .await
+            .map(drop)
     }
 
     /// Reads the name of the session that a response opens.
@@ -137,7 +146,7 @@ impl HttpConnection {
 
     /// Sends a request whose end is watched: what provably never left need not be cancelled.
     async fn send_guarded(
-        &self,
+        self: &Arc<Self>,
         guard: &CancelGuard,
         headers: impl Fn() -> Result<HeaderMap, BadHeader> + Send + Sync,
         body: &Bytes,
@@ -151,7 +160,7 @@ impl HttpConnection {
 
     /// Sends a request, and follows one redirection within the origin.
     pub(super) async fn send(
-        &self,
+        self: &Arc<Self>,
         method: Method,
         headers: impl Fn() -> Result<HeaderMap, BadHeader> + Send + Sync,
         body: &Bytes,
@@ -170,9 +179,15 @@ impl HttpConnection {
         }
     }
 
-    async fn hand_over(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CallError> {
+    async fn hand_over(
+        self: &Arc<Self>,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, CallError> {
         self.client.send(request).await.map_err(|failure| match failure {
-            Failure::Unreachable => self.unavailable("it cannot be connected to"),
+            Failure::Unreachable => {
+                self.check_reach();
+                self.unavailable("it cannot be connected to")
+            }
             Failure::Broken => self.lost("the connection ended before the answer"),
         })
     }
@@ -200,7 +215,11 @@ impl HttpConnection {
             }
             Some(_) | None => {
                 let status = self.status(refusal.status);
-                if is_gone { Ok((HttpReply::refused(self, scope, Err(status)), session)) } else { Err(status) }
+                if is_gone {
+                    Ok((HttpReply::refused(self, scope, Err(status)), session))
+                } else {
+                    Err(status)
+                }
             }
         }
     }
@@ -212,13 +231,15 @@ impl HttpConnection {
         let is_bearable = body.announced().is_none_or(|bytes| bytes <= MAX_ERROR_BYTES as u64);
         let whole = is_bearable && body.fill(MAX_ERROR_BYTES).await == Ok(Filled::Whole);
         let error = match Message::parse(&body.take()) {
-            Ok(Message::Response(Answer { id, body: ResponseBody::Error(error) })) if whole => Some((id, error)),
+            Ok(Message::Response(Answer { id, body: ResponseBody::Error(error) })) if whole => {
+                Some((id, error))
+            }
             Ok(_) | Err(_) => None,
         };
         Refusal { status, error }
     }
 
-    fn status(&self, status: StatusCode) -> CallError {
+    pub(super) fn status(&self, status: StatusCode) -> CallError {
         CallError::Status { server: self.server.clone(), status: status.as_u16() }
     }
 
@@ -248,9 +269,8 @@ impl Refusal {
     /// built after a widespread example answer, 400 with a code of their own. An error that names the request was
     /// made by somebody who has read it, and is no such refusal.
     fn is_about_the_session(&self, id: &[u8]) -> bool {
-        let names_request = |error: &(Option<RequestId>, Bytes)| {
-            error.0.as_ref().is_some_and(|named| named.as_json() == id)
-        };
+        let names_request =
+            |error: &(Option<RequestId>, Bytes)| error.0.as_ref().is_some_and(|named| named.as_json() == id);
         match (self.status, &self.error) {
             (StatusCode::NOT_FOUND, error) => !error.as_ref().is_some_and(names_request),
             (StatusCode::BAD_REQUEST, Some((None, error))) => code_of(error) == Some(LEGACY_REFUSAL),
@@ -285,7 +305,8 @@ fn token(id: u64, exchange: &Exchange<'_>, sharing: Sharing) -> ProgressToken {
 pub(super) fn message(id: u64, exchange: &Exchange<'_>, token: Option<u64>) -> Result<Bytes, CallError> {
     let (method, params) = (exchange.method, exchange.params);
     let mut body = Vec::with_capacity(ENVELOPE_BYTES + method.len() + params.size_hint());
-    write!(body, r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":"#).expect("a Vec takes everything");
+    write!(body, r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":"#)
+        .expect("a Vec takes everything");
     params.write(&mut body, token)?;
     body.push(b'}');
     Ok(body.into())

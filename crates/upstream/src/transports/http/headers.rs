@@ -81,11 +81,26 @@ impl Fixed {
         Ok(headers)
     }
 
-    /// Returns the headers of a modern request, its method, name and annotated arguments repeated (SEP-2243).
-    pub(super) fn modern(&self, exchange: &Exchange<'_>, version: Version) -> Result<HeaderMap, BadHeader> {
-        let mut headers = self.start(Purpose::Post, exchange.credential)?;
+    /// Returns the headers of a modern request, its method repeated (SEP-2243).
+    pub(super) fn modern(
+        &self,
+        method: &str,
+        credential: Option<&Credential>,
+        version: Version,
+    ) -> Result<HeaderMap, BadHeader> {
+        let mut headers = self.start(Purpose::Post, credential)?;
         headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(version.as_str()));
-        headers.insert(METHOD, value(exchange.method)?);
+        headers.insert(METHOD, value(method)?);
+        Ok(headers)
+    }
+
+    /// Returns the headers of a modern request that names something: name and annotated arguments are repeated too.
+    pub(super) fn modern_exchange(
+        &self,
+        exchange: &Exchange<'_>,
+        version: Version,
+    ) -> Result<HeaderMap, BadHeader> {
+        let mut headers = self.modern(exchange.method, exchange.credential, version)?;
         if let Some(name) = exchange.name {
             headers.insert(NAME, value(&header::encode(name))?);
         }
@@ -122,7 +137,11 @@ impl Fixed {
     }
 }
 
-fn add_param_headers(headers: &mut HeaderMap, plan: &[ParamHeader], arguments: &str) -> Result<(), BadHeader> {
+fn add_param_headers(
+    headers: &mut HeaderMap,
+    plan: &[ParamHeader],
+    arguments: &str,
+) -> Result<(), BadHeader> {
     // The caller's arguments are JSON, or the upstream refuses them anyway.
     let Ok(arguments) = serde_json::from_str(arguments) else { return Ok(()) };
     for param in plan {

@@ -86,8 +86,7 @@ impl HttpConnection {
         let headers = || self.fixed.legacy(Purpose::Post, credential.as_ref(), None);
         let response = self.send(Method::POST, headers, &body.into()).await?;
         if !response.status().is_success() {
-            let (server, status) = (self.server.clone(), response.status().as_u16());
-            return Err(CallError::Status { server, status });
+            return Err(self.status(response.status()));
         }
         let name = self.session_id(&response)?;
         let scope = Scope::new(id, ProgressToken::None, None);

@@ -67,22 +67,16 @@ impl HttpReply {
         response: Response<Incoming>,
         guard: CancelGuard,
     ) -> Result<Self, CallError> {
-        let kind = content_kind(response.headers());
-        let state = match kind {
-            _ if response.status() == StatusCode::ACCEPTED => {
-                return Err(connection.protocol("it took a request for a notification"));
-            }
-            ContentKind::Json => State::Json(collecting(connection, response.into_body())?),
-            ContentKind::Events => {
-                State::Events(Box::new(EventStream::new(response.into_body(), connection.result_bytes)))
-            }
-            ContentKind::Other => return Err(connection.protocol("its answer is neither JSON nor an event stream")),
-        };
+        let state = State::begin(connection, response).inspect_err(|_| guard.forget())?;
         Ok(Self { connection: Arc::clone(connection), scope, state, guard: Some(guard) })
     }
 
     /// Makes the reply to a request that was refused, with a JSON-RPC error or without.
-    pub(super) fn refused(connection: &Arc<HttpConnection>, scope: Scope, error: Result<Bytes, CallError>) -> Self {
+    pub(super) fn refused(
+        connection: &Arc<HttpConnection>,
+        scope: Scope,
+        error: Result<Bytes, CallError>,
+    ) -> Self {
         Self { connection: Arc::clone(connection), scope, state: State::Answered(error), guard: None }
     }
 
@@ -120,7 +114,9 @@ impl HttpReply {
                     }
                     Err(bad) => return Err(self.connection.bad_answer(bad)),
                 },
-                State::Read => return Err(self.connection.protocol("its answer is no answer to the request")),
+                State::Read => {
+                    return Err(self.connection.protocol("its answer is no answer to the request"));
+                }
                 State::Events(stream) => match stream.next().await {
                     Next::Data(data) => self.scope.read(&self.connection, &data)?,
                     Next::TooLarge => return Err(self.connection.too_large()),
@@ -155,7 +151,7 @@ impl HttpReply {
         let (before, arrived) = (held.slice(..result), held.slice(result..));
         let value = Value::new(self.scope.id(), before);
         let chunks = ResultChunks::new(Arc::clone(&self.connection), value, arrived, body);
-        Ok(Event::Result(Payload::Streamed(ResultStream(chunks))))
+        Ok(Event::Result(Payload::Streamed(ResultStream::new(chunks))))
     }
 
     fn end(&mut self) {
@@ -174,6 +170,22 @@ impl HttpReply {
     /// Takes up a stream that broke off, or says that the answer is lost.
     fn resume(&mut self, end: End) -> Result<Resuming, CallError> {
         self.scope.resume(&self.connection, end)
+    }
+}
+
+impl State {
+    fn begin(connection: &HttpConnection, response: Response<Incoming>) -> Result<Self, CallError> {
+        if response.status() == StatusCode::ACCEPTED {
+            return Err(connection.protocol("it took a request for a notification"));
+        }
+        match content_kind(response.headers()) {
+            ContentKind::Json => collecting(connection, response.into_body()).map(Self::Json),
+            ContentKind::Events => {
+                let stream = EventStream::new(response.into_body(), connection.result_bytes);
+                Ok(Self::Events(Box::new(stream)))
+            }
+            ContentKind::Other => Err(connection.protocol("its answer is neither JSON nor an event stream")),
+        }
     }
 }
 

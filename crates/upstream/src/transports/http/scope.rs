@@ -159,8 +159,8 @@ impl Scope {
             let lost = || connection.lost("its event stream could not be taken up again");
             tokio::time::sleep(pause).await;
             let response = connection.open_stream(&home, Some(&last_id)).await.map_err(|_| lost())?;
-            let is_stream =
-                response.status() == StatusCode::OK && content_kind(response.headers()) == ContentKind::Events;
+            let is_stream = response.status() == StatusCode::OK
+                && content_kind(response.headers()) == ContentKind::Events;
             if !is_stream {
                 return Err(lost());
             }
@@ -170,7 +170,7 @@ impl Scope {
     }
 }
 
-/// Hands on a notification that belongs to no call, if it is of a kind that anybody listens to.
+/// Hands on a notification that is for all callers, if it is of such a kind.
 pub(super) fn deliver(connection: &HttpConnection, method: Box<str>, params: Option<Bytes>) {
     if method.ends_with("/list_changed") || &*method == "notifications/resources/updated" {
         connection.inbox.deliver(Incoming { method, params });

@@ -95,7 +95,11 @@ impl Session {
 
 impl Sessions {
     /// Looks for the session of `owner`, and notes that it is used. An absent one is reserved for the caller.
-    pub(super) fn find(&self, owner: Option<&PrincipalKey>, credential: Option<&Credential>) -> (Found, Vec<Home>) {
+    pub(super) fn find(
+        &self,
+        owner: Option<&PrincipalKey>,
+        credential: Option<&Credential>,
+    ) -> (Found, Vec<Home>) {
         let mut table = self.0.lock();
         if let Some(found) = table.slot(owner).and_then(Slot::usable) {
             return (found, Vec::new());
@@ -111,7 +115,12 @@ impl Sessions {
     }
 
     /// Fills the slot of `owner`.
-    pub(super) fn put(&self, owner: Option<&PrincipalKey>, session: Arc<Session>, credential: Option<Credential>) {
+    pub(super) fn put(
+        &self,
+        owner: Option<&PrincipalKey>,
+        session: Arc<Session>,
+        credential: Option<Credential>,
+    ) {
         self.0.lock().put(owner, Slot { state: SlotState::Open(session), credential });
     }
 

@@ -11,7 +11,7 @@ use tokio::{process::ChildStdout, time};
 
 use super::{StdioConnection, salvage::salvage};
 use crate::{
-    Event, Payload,
+    CallError, Event, Payload,
     child::{Line, LineReader},
     transports::Incoming,
 };
@@ -106,6 +106,9 @@ impl StdioConnection {
                 }
                 None => self.inbox.deliver(Incoming { method, params }),
             },
+            // Asked for by us and of no further interest.
+            ("notifications/subscriptions/acknowledged", _) => {}
+            ("notifications/cancelled", params) => self.cancelled(params.as_ref()),
             (_, params) => self.inbox.deliver(Incoming { method, params }),
         }
     }
@@ -120,6 +123,22 @@ impl StdioConnection {
             Some(slot.notify(Event::Notification { method, params: Some(renamed.into()) }))
         });
         self.counters.dropped_notifications.add(delivered.unwrap_or(1));
+    }
+
+    /// Ends a request of our own that the server gives up: how some end a subscription. Calls cannot be ended so.
+    fn cancelled(&self, params: Option<&Bytes>) {
+        let id = params.and_then(|params| {
+            let object = Object::parse(params, &["requestId"]).ok()?;
+            object.get("requestId")?.parse().ok()
+        });
+        let own = id.filter(|id| self.pending.find(*id).is_some_and(|slot| !slot.is_callers()));
+        match own.and_then(|id| self.pending.remove(id)) {
+            Some(slot) => slot.finish(Err(CallError::Lost {
+                server: self.server.clone(),
+                reason: "it cancelled the request".to_owned(),
+            })),
+            None => self.counters.dropped_notifications.add_one(),
+        }
     }
 
     /// Answers a request of the server. None but `ping` is granted; we declared no capability.

@@ -1,0 +1,200 @@
+//! The small commands of the real binary: what they answer, and with which exit code.
+
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpListener,
+    path::Path,
+    process::{Command, Output, Stdio},
+    thread,
+};
+
+use serde_json::Value;
+
+struct Place(tempfile::TempDir);
+
+impl Place {
+    fn new() -> Self {
+        Self(tempfile::tempdir().expect("a temporary folder"))
+    }
+
+    fn with(self, name: &str, text: &str) -> Self {
+        fs::write(self.0.path().join(name), text).expect("writable");
+        self
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_toolgate"));
+        command.args(arguments).current_dir(self.0.path()).stdin(Stdio::null());
+        command.env_clear().env("HOME", self.0.path()).env("TOOLGATE_STATE_DIR", self.state_dir());
+        command
+    }
+
+    fn state_dir(&self) -> std::path::PathBuf {
+        self.0.path().join("state")
+    }
+
+    fn run(&self, arguments: &[&str]) -> Answer {
+        Answer::of(&self.command(arguments).output().expect("the binary is there"))
+    }
+}
+
+struct Answer {
+    code: Option<i32>,
+    output: String,
+    errors: String,
+}
+
+impl Answer {
+    fn of(output: &Output) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { code: output.status.code(), output: text(&output.stdout), errors: text(&output.stderr) }
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.output)
+            .unwrap_or_else(|error| panic!("{error}: {} {}", self.output, self.errors))
+    }
+}
+
+#[test]
+fn tokens_are_created_listed_and_revoked() {
+    let place = Place::new();
+    assert_eq!(place.run(&["token", "list", "-o", "json"]).json(), Value::Array(vec![]));
+    let created =
+        place.run(&["token", "create", "--agent", "reviewer", "--server", "github", "--expires", "30d"]);
+    assert_eq!(created.code, Some(0), "{}", created.errors);
+    let token = created.output.trim_end();
+    assert!(token.starts_with("tg_") && token.len() > 50, "{token}");
+    assert!(!created.errors.contains(token) && created.errors.contains("need a token"), "{}", created.errors);
+
+    let listed = place.run(&["token", "list", "-o", "json"]).json();
+    let id = listed[0]["id"].as_str().expect("an id").to_owned();
+    assert_eq!(
+        (listed[0]["agent"].as_str(), listed[0]["servers"][0].as_str()),
+        (Some("reviewer"), Some("github"))
+    );
+    assert!(place.run(&["token", "list"]).output.contains(&id));
+
+    let missing = place.run(&["token", "revoke", "nobody"]);
+    assert_eq!(missing.code, Some(1));
+    assert!(missing.errors.contains("there is no access token `nobody`"), "{}", missing.errors);
+    assert_eq!(
+        place.run(&["token", "revoke", &id, "-o", "json"]).json()["revoked"].as_str(),
+        Some(id.as_str())
+    );
+    assert_eq!(place.run(&["token", "list", "-o", "json"]).json(), Value::Array(vec![]));
+}
+
+#[test]
+fn a_new_token_in_json_carries_its_hash() {
+    let created = Place::new().run(&["token", "create", "--agent", "a", "-o", "json"]).json();
+    let token = created["token"].as_str().expect("a token");
+    assert_eq!(created["hash"].as_str(), Some(identity::TokenHash::of(token).to_string().as_str()));
+    assert_eq!(created["servers"], Value::Null);
+}
+
+#[test]
+fn wrong_usage_is_exit_code_two() {
+    let place = Place::new();
+    for arguments in
+        [&["token", "create"][..], &["token", "create", "--agent", "a", "--expires", "soon"], &["frobnicate"]]
+    {
+        assert_eq!(place.run(arguments).code, Some(2), "{arguments:?}");
+    }
+    assert_eq!(place.run(&["token", "create", "--agent", "a\nb"]).code, Some(1));
+}
+
+#[test]
+fn validate_tells_by_its_exit_code() {
+    let sound = Place::new().with("toolgate.yaml", "version: 1\nservers: { a: { builtin: demo } }\n");
+    assert_eq!(sound.run(&["validate"]).code, Some(0));
+    let refused = sound.with("bad.yaml", "version: 1\nservres: {}\n");
+    let answer = refused.run(&["validate", "bad.yaml"]);
+    assert_eq!(answer.code, Some(1));
+    assert!(answer.output.contains("--> bad.yaml:2:1") && answer.output.contains("did you mean `servers`?"));
+    let json = refused.run(&["validate", "bad.yaml", "-o", "json"]).json();
+    assert_eq!(json["faults"][0]["position"]["line"], 2);
+    assert_eq!(json["refused"], true);
+    let partly = refused.with("part.yaml", "version: 1\nservers: { a: { builtin: demo }, b: {} }\n");
+    let answer = partly.run(&["validate", "part.yaml"]);
+    assert_eq!(answer.code, Some(3));
+    assert!(answer.output.ends_with(
+        "part.yaml: 1 server usable\n  left out: b (`servers.b`: nothing says how to reach this server)\n"
+    ));
+    assert_eq!(partly.run(&["validate", "none.yaml"]).code, Some(1));
+}
+
+#[test]
+fn variables_stand_for_options() {
+    let place = Place::new().with("chosen.yaml", "version: 1\nagnt: x\n");
+    let output = place.command(&["validate"]).env("TOOLGATE_CONFIG", "chosen.yaml").output().expect("runs");
+    assert!(Answer::of(&output).output.contains("chosen.yaml:2:1"));
+}
+
+#[test]
+fn the_schema_is_printed() {
+    let schema = Place::new().run(&["schema"]).json();
+    assert_eq!(schema["$schema"].as_str(), Some("https://json-schema.org/draft/2020-12/schema"));
+    assert_eq!(schema["additionalProperties"], false);
+}
+
+#[test]
+fn a_reader_that_has_enough_is_no_fault() {
+    let mut child = Place::new().command(&["schema"]).stdout(Stdio::piped()).spawn().expect("runs");
+    drop(child.stdout.take());
+    assert!(child.wait().expect("it ends").success());
+}
+
+#[test]
+fn a_trail_that_is_none_is_not_sound() {
+    let place = Place::new().with("trail.jsonl", "{}\n").with("empty.jsonl", "");
+    let answer = place.run(&["audit", "verify", "trail.jsonl"]);
+    assert_eq!(answer.code, Some(1));
+    assert!(answer.errors.contains("`trail.jsonl` is not sound: line 1:"), "{}", answer.errors);
+    assert_eq!(place.run(&["audit", "verify", "empty.jsonl", "-o", "json"]).json()["lines"], 0);
+    let missing = place.run(&["audit", "verify"]);
+    assert!(missing.errors.contains("state/audit.jsonl`: No such file"), "{}", missing.errors);
+    assert_eq!(place.run(&["audit", "tail", "trail.jsonl"]).output, "{}\n");
+}
+
+#[test]
+fn status_asks_the_operations_port() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = listener.local_addr().expect("bound").to_string();
+    let server = thread::spawn(move || {
+        let (mut connection, _) = listener.accept().expect("a client");
+        let mut request = [0; 512];
+        let length = connection.read(&mut request).expect("a request");
+        let body = r#"{"version":"9","revision":4,"sessions":0,"servers":[{"name":"git","transport":"stdio","state":"ready"}]}"#;
+        write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            .expect("written");
+        String::from_utf8_lossy(&request[..length]).into_owned()
+    });
+    let place = Place::new();
+    let answer = place.run(&["status", "--ops-listen", &address]);
+    let request = server.join().expect("the server saw a request");
+    assert!(
+        request.starts_with("GET /status HTTP/1.0\r\n") && request.contains(&format!("Host: {address}\r\n"))
+    );
+    assert!(
+        answer.output.starts_with("Toolgate 9, revision 4, 0 sessions\n"),
+        "{} {}",
+        answer.output,
+        answer.errors
+    );
+    let nobody = place.run(&["status", "--ops-listen", &address]);
+    assert_eq!(nobody.code, Some(1));
+    assert!(nobody.errors.contains(&format!("no gateway answers on {address}")), "{}", nobody.errors);
+}
+
+#[test]
+fn help_has_examples_for_every_command() {
+    let place = Place::new();
+    for command in ["serve", "stdio", "token", "audit", "status", "schema", "validate", "demo"] {
+        let help = place.run(&[command, "--help"]);
+        assert_eq!(help.code, Some(0));
+        assert!(help.output.contains("Example"), "{}", help.output);
+        assert!(!help.output.contains(&Path::new(env!("CARGO_MANIFEST_DIR")).display().to_string()));
+    }
+}

@@ -1,0 +1,40 @@
+//! Batteries of attacks and faults: the real binary between hand-written clients and fake servers.
+//! A test names the row of the security (`s..`) or reliability battery (`r..`) that it proves; `not_yet` lists the
+//! rows that cannot apply and why. Counts are scaled down; `TOOLGATE_TEST_SCALE` multiplies them.
+
+#[path = "../e2e/environment.rs"]
+#[expect(dead_code, reason = "the places of foreign programs are for the other target")]
+mod environment;
+
+// What the tests are made of.
+mod client;
+mod gateway;
+mod limit;
+mod pipe;
+mod process;
+mod trail;
+mod wire;
+
+// The tests, by area.
+mod bad_input;
+mod bodies;
+mod changes;
+mod children;
+mod correlation;
+mod crash;
+mod disk;
+mod doors;
+mod gone_clients;
+mod headers;
+mod http_upstreams;
+mod log_injection;
+mod loops;
+mod not_yet;
+mod principals;
+mod same_bytes;
+mod sessions;
+mod shutdown;
+mod smuggling;
+mod stdio_upstreams;
+mod streams;
+mod tokens;

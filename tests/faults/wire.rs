@@ -1,0 +1,322 @@
+//! HTTP/1.1 by hand, so that a test can say it wrong: requests as bytes, answers read piece by piece.
+
+use std::io;
+use std::net::SocketAddr;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpStream;
+
+/// A request that may be wrong in every part.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) verb: &'static str,
+    pub(crate) target: String,
+    pub(crate) headers: Vec<(String, Vec<u8>)>,
+    pub(crate) body: Vec<u8>,
+}
+
+/// The status line and headers of an answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Head {
+    pub(crate) status: u16,
+    headers: Vec<(String, String)>,
+}
+
+/// A whole answer.
+#[derive(Debug, Clone)]
+pub(crate) struct Response {
+    pub(crate) head: Head,
+    pub(crate) body: Vec<u8>,
+}
+
+/// One connection.
+pub(crate) struct Wire {
+    stream: BufReader<TcpStream>,
+    address: SocketAddr,
+}
+
+/// How much of a body is still to come.
+#[derive(Debug)]
+pub(crate) enum Framing {
+    Length(usize),
+    Chunked,
+    UntilClosed,
+    Over,
+}
+
+/// The events of an event stream, as they come.
+pub(crate) struct Events {
+    wire: Wire,
+    framing: Framing,
+    arrived: Vec<u8>,
+}
+
+/// One block of an event stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// A comment, which keeps the stream alive.
+    Comment,
+    /// The data of an event.
+    Data(String),
+}
+
+// === impl Request ===
+
+impl Request {
+    /// Makes a POST of JSON to the endpoint with all servers.
+    pub(crate) fn post(body: impl Into<Vec<u8>>) -> Self {
+        let headers = Vec::new();
+        Self { verb: "POST", target: "/mcp".to_owned(), headers, body: body.into() }
+            .with("Content-Type", "application/json")
+            .with("Accept", "application/json, text/event-stream")
+    }
+
+    /// Makes a request without a body.
+    pub(crate) fn plain(verb: &'static str, target: &str) -> Self {
+        Self { verb, target: target.to_owned(), headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// Adds a header.
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Replaces a header.
+    pub(crate) fn set(self, name: &str, value: impl Into<Vec<u8>>) -> Self {
+        self.without(name).with(name, value)
+    }
+
+    /// Leaves a header out.
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        self
+    }
+
+    /// Adds a token.
+    pub(crate) fn bearer(self, token: &str) -> Self {
+        self.set("Authorization", format!("Bearer {token}"))
+    }
+
+    /// Asks for another path.
+    pub(crate) fn at(mut self, target: &str) -> Self {
+        self.target = target.to_owned();
+        self
+    }
+
+    /// Writes the request out; `Host` and `Content-Length` are added where the test says nothing else.
+    pub(crate) fn bytes(&self, address: SocketAddr) -> Vec<u8> {
+        let has = |name: &str| self.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        let mut out = format!("{} {} HTTP/1.1\r\n", self.verb, self.target).into_bytes();
+        if !has("Host") {
+            out.extend_from_slice(format!("Host: {address}\r\n").as_bytes());
+        }
+        if !has("Content-Length") && !has("Transfer-Encoding") && self.verb == "POST" {
+            out.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());
+        }
+        for (name, value) in &self.headers {
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value);
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(&self.body);
+        out
+    }
+}
+
+// === impl Head ===
+
+impl Head {
+    /// Returns a header's value.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Tells whether the connection ends with this answer.
+    pub(crate) fn closes(&self) -> bool {
+        self.header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"))
+    }
+
+    fn framing(&self) -> Framing {
+        let chunked = self.header("transfer-encoding").is_some_and(|value| value.contains("chunked"));
+        let length = self.header("content-length").and_then(|value| value.parse().ok());
+        match (chunked, length) {
+            (true, _) => Framing::Chunked,
+            (false, Some(length)) => Framing::Length(length),
+            (false, None) if matches!(self.status, 202 | 204) => Framing::Over,
+            (false, None) => Framing::UntilClosed,
+        }
+    }
+}
+
+// === impl Response ===
+
+impl Response {
+    /// Returns the last JSON-RPC message of the answer; `null` when there is none.
+    pub(crate) fn message(&self) -> Value {
+        self.messages().pop().unwrap_or_default()
+    }
+
+    /// Returns all JSON-RPC messages of the answer, whether JSON or events.
+    pub(crate) fn messages(&self) -> Vec<Value> {
+        let is_stream = self.head.header("content-type").is_some_and(|value| value.starts_with("text/event-stream"));
+        if !is_stream {
+            return serde_json::from_slice(&self.body).into_iter().collect();
+        }
+        let text = String::from_utf8(self.body.clone()).expect("events are UTF-8");
+        let data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        data.map(|data| serde_json::from_str(data).expect("an event is one message")).collect()
+    }
+}
+
+// === impl Wire ===
+
+impl Wire {
+    /// Connects.
+    pub(crate) async fn connect(address: SocketAddr) -> Self {
+        Self::try_connect(address).await.expect("the gateway takes connections")
+    }
+
+    /// Connects, if somebody listens.
+    pub(crate) async fn try_connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream: BufReader::with_capacity(64 * 1024, stream), address })
+    }
+
+    /// Sends a request and waits for the whole answer.
+    pub(crate) async fn ask(&mut self, request: &Request) -> Response {
+        self.try_ask(request).await.unwrap_or_else(|error| panic!("no answer to {}: {error}", request.verb))
+    }
+
+    /// Sends a request and waits for the whole answer; fails when the connection does.
+    pub(crate) async fn try_ask(&mut self, request: &Request) -> io::Result<Response> {
+        self.send(&request.bytes(self.address)).await?;
+        self.response().await
+    }
+
+    /// Sends a request whose answer is an event stream.
+    pub(crate) async fn listen(mut self, request: &Request) -> Events {
+        self.send(&request.bytes(self.address)).await.expect("the request can be sent");
+        let head = self.head().await.expect("an answer begins");
+        let media_type = head.header("content-type").unwrap_or_default();
+        assert!(media_type.starts_with("text/event-stream"), "no event stream: {head:?}");
+        Events { framing: head.framing(), wire: self, arrived: Vec::new() }
+    }
+
+    /// Sends bytes as they are.
+    pub(crate) async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.get_mut().write_all(bytes).await
+    }
+
+    /// Reads an answer.
+    pub(crate) async fn response(&mut self) -> io::Result<Response> {
+        let head = self.head().await?;
+        let mut framing = head.framing();
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece(&mut framing).await? {
+            body.extend_from_slice(&piece);
+        }
+        Ok(Response { head, body })
+    }
+
+    /// Reads the beginning of an answer.
+    pub(crate) async fn head(&mut self) -> io::Result<Head> {
+        let status_line = self.line().await?;
+        let status = status_line.split(' ').nth(1).and_then(|status| status.parse().ok());
+        let status = status.ok_or_else(|| io::Error::other(format!("no status line: {status_line:?}")))?;
+        let mut headers = Vec::new();
+        loop {
+            let line = self.line().await?;
+            let Some((name, value)) = line.split_once(':') else { return Ok(Head { status, headers }) };
+            headers.push((name.trim().to_owned(), value.trim().to_owned()));
+        }
+    }
+
+    /// Reads the beginning of an answer and tells how its body comes.
+    pub(crate) async fn head_and_framing(&mut self) -> io::Result<(Head, Framing)> {
+        let head = self.head().await?;
+        let framing = head.framing();
+        Ok((head, framing))
+    }
+
+    /// Reads the next piece of a body; `None` at its end.
+    pub(crate) async fn piece(&mut self, framing: &mut Framing) -> io::Result<Option<Vec<u8>>> {
+        let (length, rest) = match framing {
+            Framing::Over | Framing::Length(0) => return Ok(None),
+            Framing::Length(left) => (*left, Framing::Over),
+            Framing::UntilClosed => {
+                let mut rest = Vec::new();
+                self.stream.read_to_end(&mut rest).await?;
+                *framing = Framing::Over;
+                return Ok(Some(rest));
+            }
+            Framing::Chunked => {
+                let line = self.line().await?;
+                let length = usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16);
+                (length.map_err(io::Error::other)?, Framing::Chunked)
+            }
+        };
+        let mut piece = vec![0; length];
+        self.stream.read_exact(&mut piece).await?;
+        *framing = rest;
+        if matches!(framing, Framing::Chunked) {
+            self.line().await?;
+            if length == 0 {
+                *framing = Framing::Over;
+                return Ok(None);
+            }
+        }
+        Ok(Some(piece))
+    }
+
+    /// Reads until the other side closes the connection and returns what still came.
+    pub(crate) async fn rest(&mut self) -> Vec<u8> {
+        let mut rest = Vec::new();
+        // A reset is an end as well.
+        let _ = self.stream.read_to_end(&mut rest).await;
+        rest
+    }
+
+    async fn line(&mut self) -> io::Result<String> {
+        let mut line = Vec::new();
+        self.stream.read_until(b'\n', &mut line).await?;
+        if !line.ends_with(b"\n") {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(String::from_utf8_lossy(&line).trim_end().to_owned())
+    }
+}
+
+// === impl Events ===
+
+impl Events {
+    /// Waits for the next block; `None` at the end of the stream.
+    pub(crate) async fn next_block(&mut self) -> io::Result<Option<Event>> {
+        loop {
+            if let Some(end) = self.arrived.windows(2).position(|pair| pair == b"\n\n") {
+                let block: Vec<u8> = self.arrived.drain(..end + 2).collect();
+                let text = String::from_utf8(block).map_err(io::Error::other)?;
+                let data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+                return Ok(Some(if data.is_empty() { Event::Comment } else { Event::Data(data.join("\n")) }));
+            }
+            match self.wire.piece(&mut self.framing).await? {
+                Some(piece) => self.arrived.extend_from_slice(&piece),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// Waits for the next message; `None` at the end of the stream.
+    pub(crate) async fn next(&mut self) -> Option<Value> {
+        loop {
+            match self.next_block().await.expect("the stream is sound")? {
+                Event::Comment => {}
+                Event::Data(data) => return Some(serde_json::from_str(&data).expect("an event is one message")),
+            }
+        }
+    }
+}
