@@ -21,6 +21,8 @@ use crate::process::pid;
 const START_LIMIT: Duration = Duration::from_secs(20);
 /// From SIGTERM to SIGKILL: the grace for calls and for stubborn children together, on a busy machine.
 const STOP_LIMIT: Duration = Duration::from_secs(20);
+/// How often the end of the process is looked for, once it has closed standard error.
+const LOOK: Duration = Duration::from_millis(5);
 /// Where a server lets the system choose the port.
 const ANY_PORT: &str = "127.0.0.1:0";
 
@@ -124,10 +126,17 @@ impl Gateway {
         }
     }
 
+    /// Waits for the end: first for that of standard error, then for the moment until the system knows it too.
     fn has_ended(&mut self) -> bool {
         let deadline = Instant::now() + STOP_LIMIT;
         while self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_ok() {}
-        self.child.try_wait().is_ok_and(|status| status.is_some())
+        loop {
+            let ended = self.child.try_wait().is_ok_and(|status| status.is_some());
+            if ended || Instant::now() > deadline {
+                return ended;
+            }
+            thread::sleep(LOOK);
+        }
     }
 }
 

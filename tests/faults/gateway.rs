@@ -28,7 +28,7 @@ const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// An empty folder with a configuration, from which gateways are started.
 pub(crate) struct Place {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     environment: Vec<(String, String)>,
     listen: String,
 }
@@ -40,6 +40,8 @@ pub(crate) struct Gateway {
     pub(crate) operations: SocketAddr,
     pub(crate) trail: Trail,
     said: Arc<Said>,
+    /// Keeps the folder for as long as the gateway writes to it.
+    _folder: Arc<TempDir>,
 }
 
 /// What the gateway wrote to its terminal.
@@ -70,7 +72,7 @@ impl Place {
     /// Makes a place with this configuration.
     pub(crate) fn configured(mut config: Value) -> Self {
         config["version"] = json!(1);
-        let folder = TempDir::new().expect("a temp folder can be made");
+        let folder = Arc::new(TempDir::new().expect("a temp folder can be made"));
         let place = Self { folder, environment: Vec::new(), listen: ANY_PORT.to_owned() };
         std::fs::write(place.file("toolgate.yaml"), config.to_string()).expect("the config can be written");
         place
@@ -149,7 +151,7 @@ impl Place {
         let addresses = tokio::time::timeout(START_LIMIT, said.until(addresses)).await;
         let (address, operations) =
             addresses.unwrap_or_else(|_| panic!("no address within {START_LIMIT:?}: {}", said.text()));
-        Gateway { child, address, operations, trail: self.trail(), said }
+        Gateway { child, address, operations, trail: self.trail(), said, _folder: Arc::clone(&self.folder) }
     }
 
     /// Launches the gateway as a client does.
@@ -186,7 +188,11 @@ impl Gateway {
     pub(crate) async fn server(&self, name: &str) -> Value {
         let status = self.status().await;
         let servers = status["servers"].as_array().expect("servers").iter();
-        servers.clone().find(|server| server["name"] == name).unwrap_or_else(|| panic!("no {name}: {status}")).clone()
+        servers
+            .clone()
+            .find(|server| server["name"] == name)
+            .unwrap_or_else(|| panic!("no {name}: {status}"))
+            .clone()
     }
 
     /// Waits until a server is in a state.

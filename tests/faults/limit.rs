@@ -22,7 +22,8 @@ pub(crate) fn within<T>(limit: Duration, test: impl Future<Output = T>) -> T {
 
 /// Multiplies a count by `TOOLGATE_TEST_SCALE` (default 1).
 pub(crate) fn scaled(count: usize) -> usize {
-    let scale = std::env::var("TOOLGATE_TEST_SCALE").ok().and_then(|scale| scale.parse::<f64>().ok()).unwrap_or(1.0);
+    let scale =
+        std::env::var("TOOLGATE_TEST_SCALE").ok().and_then(|scale| scale.parse::<f64>().ok()).unwrap_or(1.0);
     ((count as f64 * scale) as usize).max(1)
 }
 

@@ -132,7 +132,10 @@ impl Request {
 impl Head {
     /// Returns a header's value.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.iter().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .find(|(other, _)| other.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// Tells whether the connection ends with this answer.
@@ -162,7 +165,8 @@ impl Response {
 
     /// Returns all JSON-RPC messages of the answer, whether JSON or events.
     pub(crate) fn messages(&self) -> Vec<Value> {
-        let is_stream = self.head.header("content-type").is_some_and(|value| value.starts_with("text/event-stream"));
+        let is_stream =
+            self.head.header("content-type").is_some_and(|value| value.starts_with("text/event-stream"));
         if !is_stream {
             return serde_json::from_slice(&self.body).into_iter().collect();
         }
@@ -315,7 +319,9 @@ impl Events {
         loop {
             match self.next_block().await.expect("the stream is sound")? {
                 Event::Comment => {}
-                Event::Data(data) => return Some(serde_json::from_str(&data).expect("an event is one message")),
+                Event::Data(data) => {
+                    return Some(serde_json::from_str(&data).expect("an event is one message"));
+                }
             }
         }
     }

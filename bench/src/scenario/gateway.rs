@@ -52,7 +52,7 @@ fn configuration(upstream: Upstream<'_>) -> Result<String, RunError> {
             format!("    command: {program}\n    args: [stub, stdio, --era, {}]\n", era.name())
         }
     };
-    Ok(format!("listen:\n  operations: \"127.0.0.1:0\"\nservers:\n  stub:\n{server}"))
+    Ok(format!("version: 1\nlisten:\n  operations: \"127.0.0.1:0\"\nservers:\n  stub:\n{server}"))
 }
 
 fn quoted(text: &str) -> String {

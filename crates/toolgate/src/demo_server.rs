@@ -139,3 +139,6 @@ fn error(code: i64, message: String) -> BuiltinError {
 fn text(value: &Value) -> Bytes {
     value.to_string().into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     path::Path,
     process::{Command, Output, Stdio},
@@ -164,19 +164,21 @@ fn status_asks_the_operations_port() {
     let address = listener.local_addr().expect("bound").to_string();
     let server = thread::spawn(move || {
         let (mut connection, _) = listener.accept().expect("a client");
-        let mut request = [0; 512];
-        let length = connection.read(&mut request).expect("a request");
+        let mut request = String::new();
+        let mut lines = BufReader::new(&connection).lines();
+        while let Some(line) = lines.next().map(|line| line.expect("text")).filter(|line| !line.is_empty()) {
+            request.push_str(&line);
+            request.push('\n');
+        }
         let body = r#"{"version":"9","revision":4,"sessions":0,"servers":[{"name":"git","transport":"stdio","state":"ready"}]}"#;
         write!(connection, "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
             .expect("written");
-        String::from_utf8_lossy(&request[..length]).into_owned()
+        request
     });
     let place = Place::new();
     let answer = place.run(&["status", "--ops-listen", &address]);
     let request = server.join().expect("the server saw a request");
-    assert!(
-        request.starts_with("GET /status HTTP/1.0\r\n") && request.contains(&format!("Host: {address}\r\n"))
-    );
+    assert!(request.starts_with("GET /status HTTP/1.0\n") && request.contains(&format!("Host: {address}\n")));
     assert!(
         answer.output.starts_with("Toolgate 9, revision 4, 0 sessions\n"),
         "{} {}",

@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use protocol::{Era, Version, code};
+use tokio::time::timeout;
 
 use crate::{
     CallError,
@@ -63,18 +64,17 @@ enum Probe {
 async fn probe(asker: Asker<'_>, patience: Option<Duration>) -> Result<Probe, String> {
     asker.connection.speak(Version::LATEST_MODERN);
     let params = format!(r#"{{"_meta":{}}}"#, asker.modern_meta(Version::LATEST_MODERN));
-    let sent = asker.send("server/discover", params).await;
+    let patience = patience.unwrap_or(Duration::MAX);
+    let Ok(sent) = timeout(patience, asker.send("server/discover", params)).await else {
+        return Err(too_slow(patience));
+    };
     let mut reply = match sent {
         Ok(reply) => reply,
         Err(error) => return refused(error),
     };
     reply.forget_on_drop();
-    let answered = match patience {
-        None => answer(&mut reply).await,
-        Some(patience) => match tokio::time::timeout(patience, answer(&mut reply)).await {
-            Ok(answered) => answered,
-            Err(_) => return late(asker.connection, reply, patience),
-        },
+    let Ok(answered) = timeout(patience, answer(&mut reply)).await else {
+        return late(asker.connection, reply, patience);
     };
     match answered {
         Ok(answer) => read_probe(&answer),
@@ -86,8 +86,12 @@ async fn probe(asker: Asker<'_>, patience: Option<Duration>) -> Result<Probe, St
 fn late(connection: &Connection, reply: ReplySource, patience: Duration) -> Result<Probe, String> {
     match connection {
         Connection::Stdio(_) | Connection::Builtin(_) => Ok(Probe::Late(reply)),
-        Connection::Http(_) => Err(format!("it did not answer within {} ms", patience.as_millis())),
+        Connection::Http(_) => Err(too_slow(patience)),
     }
+}
+
+fn too_slow(patience: Duration) -> String {
+    format!("it did not say within {} ms which protocol era it speaks", patience.as_millis())
 }
 
 /// An HTTP status can say that this is a legacy server; anything else says that there is no connection.

@@ -99,7 +99,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Fetches one page; `None` if the server does not have this listing after all.
-    async fn page(&self, cursor: Option<&str>) -> Result<Option<Bytes>, String> {
+    async fn page(&mut self, cursor: Option<&str>) -> Result<Option<Bytes>, String> {
         let method = self.kind.method();
         let asked = async {
             let mut reply = self.asker.send(method, self.params(cursor)).await?;
@@ -109,6 +109,11 @@ impl<'a> Walk<'a> {
         match answered.map_err(|_| format!("`{method}` took longer than {} s", PAGE_LIMIT.as_secs()))? {
             Ok(Answer::Result(page)) => Ok(Some(page)),
             Ok(Answer::Error(error)) if error.code == code::METHOD_NOT_FOUND && cursor.is_none() => Ok(None),
+            // Without its tools a server is of no use; without the rest it may be.
+            Ok(Answer::Error(error)) if self.kind != ListKind::Tools => {
+                self.finding = Some(format!("answered with error {}; the rest is not listed", error.code));
+                Ok(None)
+            }
             Ok(Answer::Error(error)) => Err(format!("`{method}` was answered with error {}", error.code)),
             Err(error) => Err(error.into_reason()),
         }

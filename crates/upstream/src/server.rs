@@ -2,13 +2,13 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
 
-use domain::Credential;
+use domain::{Credential, PrincipalKey};
 use parking_lot::Mutex;
 use protocol::Version;
 use tokio::{sync::watch, time::timeout};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     CallError,
-    config::{ServerSettings, Startup},
+    config::{ServerSettings, Startup, TransportSettings},
     in_flight::InFlight,
     metrics::Counters,
     state::{Health, ServerState, Status, transport_name},
@@ -25,6 +25,9 @@ use crate::{
 
 /// How long a call waits for a server that is just being started again. A restart after a crash takes less.
 const RECONNECT_WAIT: Duration = Duration::from_secs(2);
+
+/// What is said of a child with several callers.
+const SHARED: &str = "one child serves several callers; what one leaves in it, others may see";
 
 /// One upstream.
 pub(crate) struct Server {
@@ -39,6 +42,9 @@ pub(crate) struct Server {
     status: Mutex<Status>,
     /// The server was removed, and nobody has been told yet.
     farewell_unsaid: AtomicBool,
+    first_caller: OnceLock<PrincipalKey>,
+    /// A child that several principals have called.
+    is_shared: AtomicBool,
 }
 
 /// A connection that was greeted.
@@ -70,6 +76,8 @@ impl Server {
             started: watch::Sender::new(starts_now),
             status: Mutex::new(Status::new(health)),
             farewell_unsaid: AtomicBool::new(false),
+            first_caller: OnceLock::new(),
+            is_shared: AtomicBool::new(false),
             settings,
         }
     }
@@ -118,6 +126,17 @@ impl Server {
         self.link.send_replace(link);
     }
 
+    /// Notes who calls. A child keeps what callers leave in it, so several callers on one are worth a warning.
+    pub(crate) fn note_caller(&self, principal: &PrincipalKey) {
+        let TransportSettings::Child(_) = self.settings.transport() else { return };
+        if self.first_caller.get_or_init(|| principal.clone()) != principal
+            && !self.is_shared.load(Ordering::Relaxed)
+            && !self.is_shared.swap(true, Ordering::Relaxed)
+        {
+            tracing::warn!(upstream = %self.settings.id(), "{SHARED}");
+        }
+    }
+
     /// Has the supervisor say that the server is gone.
     pub(crate) fn leave_farewell_unsaid(&self) {
         self.farewell_unsaid.store(true, Ordering::Release);
@@ -137,6 +156,7 @@ impl Server {
     pub(crate) fn state(&self) -> ServerState {
         let status = self.status.lock().clone();
         let mut findings = status.findings;
+        findings.extend(self.is_shared.load(Ordering::Relaxed).then(|| SHARED.to_owned()));
         if let Some(Connection::Stdio(connection)) = self.link.borrow().as_ref().map(|link| &link.connection)
         {
             let garbage = connection.garbage().into_iter();

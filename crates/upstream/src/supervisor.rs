@@ -43,6 +43,8 @@ const FAILURES_UNTIL_GONE: u32 = 5;
 /// What a failed child is given to end by itself; another is to take its place.
 const FAILED_GRACE: Grace =
     Grace { closed: Duration::from_millis(200), terminated: Duration::from_millis(800) };
+/// How long the end of a child's output is waited for once its input is closed; the reader takes less.
+const CAUSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long the calls of a server that was removed or changed may go on.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
@@ -84,6 +86,7 @@ impl Supervisor {
         self.server.set_link(None);
         match ended {
             Some(reason) => {
+                let reason = root_cause(&connection, reason).await;
                 self.keep_last_words(&connection);
                 connection.close(FAILED_GRACE).await;
                 Err(reason)
@@ -203,16 +206,17 @@ impl Supervisor {
         let Walked { listing, findings } = walked;
         let tools = listing.tools.len();
         tracing::info!(upstream = %self.server.settings.id(), tools, version = %listing.version, "upstream listed");
-        let server = self.server.settings.id().clone();
-        self.send(UpstreamEvent::Listed { server, listing: Untrusted::new(listing) }).await;
         self.server.update(|status| {
             status.health = Health::Ready;
             status.reason = None;
             status.stderr.clear();
             status.failures_in_a_row = 0;
             status.findings = findings;
-            status.is_settled = true;
         });
+        let server = self.server.settings.id().clone();
+        self.send(UpstreamEvent::Listed { server, listing: Untrusted::new(listing) }).await;
+        // Settled means that the listing can be received.
+        self.server.update(|status| status.is_settled = true);
         self.state_changed();
     }
 
@@ -229,18 +233,19 @@ impl Supervisor {
         let mut refresh = Refresh::new();
         loop {
             let refreshed = tokio::select! {
+                // The queue comes last: a server that talks without end must not keep us from the rest.
                 biased;
                 reason = &mut closed => return reason,
-                Some(incoming) = mail.queue.recv() => {
-                    self.hand_on(incoming);
-                    continue;
-                }
+                listed = refresh.next(|| self.list(connection, greeting)) => listed,
                 () = mail.lists_changed.notified() => {
                     refresh.ask();
                     continue;
                 }
                 never = &mut subscription => match never {},
-                listed = refresh.next(|| self.list(connection, greeting)) => listed,
+                Some(incoming) = mail.queue.recv() => {
+                    self.hand_on(incoming);
+                    continue;
+                }
             };
             match refreshed {
                 Ok(walked) => self.publish(walked).await,
@@ -337,6 +342,16 @@ impl Supervisor {
             .shared
             .events
             .try_send(UpstreamEvent::StateChanged { server: self.server.settings.id().clone() });
+    }
+}
+
+/// Returns why a child ended rather than which of our writes noticed it first.
+async fn root_cause(connection: &Connection, reason: String) -> String {
+    match connection {
+        Connection::Stdio(child) if child.has_ended() => {
+            timeout(CAUSE_LIMIT, child.closed()).await.unwrap_or(reason)
+        }
+        Connection::Stdio(_) | Connection::Http(_) | Connection::Builtin(_) => reason,
     }
 }
 

@@ -171,6 +171,7 @@ impl Upstreams {
             return Err(CallError::Busy { server: id.clone(), limit: server.in_flight.limit() });
         };
         server.counters.calls.add_one();
+        server.note_caller(permit.principal());
         let link = server.link(None).await?;
         let first = self.send(&link, permit, request.get(), credential).await;
         let (link, sent) = match first {

@@ -1,8 +1,12 @@
 //! Real upstreams of the real table: children, a server inside the process, and all that may go wrong with them.
 //! This binary plays every part: launcher and watchdog (through `child_main`), the servers, and the gateway.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something unexpected comes back")]
+
 #[path = "upstreams/bad_output.rs"]
 mod bad_output;
+#[path = "upstreams/builtin.rs"]
+mod builtin;
 #[path = "upstreams/calls.rs"]
 mod calls;
 #[path = "upstreams/eras.rs"]
@@ -25,7 +29,7 @@ fn main() -> ExitCode {
     if let Some(code) = stub::play(args_os()) {
         return code;
     }
-    let tests = [bad_output::TESTS, calls::TESTS, eras::TESTS, lives::TESTS].concat();
+    let tests = [bad_output::TESTS, builtin::TESTS, calls::TESTS, eras::TESTS, lives::TESTS].concat();
     let trials = tests.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
             test();

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use tokio::runtime::Builder;
 
-use super::{CliError, GatewayOptions, ServeOptions};
+use super::{CliError, GatewayOptions, ServeOptions, output};
 use crate::{
     config::{Loaded, Source},
     service::{self, Doors},
@@ -33,10 +33,7 @@ pub(super) fn start(options: &GatewayOptions, doors: Doors) -> Result<ExitCode, 
 
 /// Says on stderr what is odd about the configuration. None of it stops the gateway.
 fn report(loaded: &Loaded) {
-    let faults = loaded.servers.values().filter_map(|server| server.as_ref().err());
-    for fault in faults.flat_map(|fault| fault.diagnostics()).chain(&loaded.warnings) {
-        eprintln!("{fault}\n");
-    }
+    output::warn(loaded);
     if matches!(loaded.source, Source::Adopted(_)) && loaded.config.tokens.is_empty() {
         eprintln!("There is no policy: callers on this machine may use every tool of every server.\n");
     }

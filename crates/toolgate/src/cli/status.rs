@@ -87,7 +87,8 @@ fn fetch(address: SocketAddr) -> io::Result<String> {
     let mut connection = TcpStream::connect_timeout(&address, TIMEOUT)?;
     connection.set_read_timeout(Some(TIMEOUT))?;
     connection.set_write_timeout(Some(TIMEOUT))?;
-    write!(connection, "GET /status HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n")?;
+    let request = format!("GET /status HTTP/1.0\r\nHost: {address}\r\nAccept: application/json\r\n\r\n");
+    connection.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     connection.take(MAX_ANSWER_BYTES).read_to_end(&mut answer)?;
     body_of(&answer).map_err(|reason| io::Error::new(io::ErrorKind::InvalidData, reason))

@@ -162,11 +162,8 @@ fn servers_entry<'a>(
     gathering: &mut Gathering<'_>,
 ) -> Result<Option<&'a Entry>, LoadError> {
     let root = document.root();
-    let refuse = |span, path: &[String], problem: String| {
-        Err(own::refused(vec![document.diagnose(Severity::Error, span, path, problem)]))
-    };
     if !matches!(root.value, NodeValue::Map(_)) {
-        return refuse(root.span, &[], "a map of keys belongs here".to_owned());
+        return Err(refuse(document, &[], "a map of keys belongs here".to_owned()));
     }
     let servers = SERVER_KEYS.iter().find_map(|key| root.entry(key));
     for entry in root.entries() {
@@ -175,29 +172,41 @@ fn servers_entry<'a>(
             gathering.warn(unused_key(document, entry));
         }
     }
-    let Some(servers) = servers else {
-        let span = document.locate(&[]);
-        gathering.warn(
-            document
-                .diagnose(Severity::Warning, span, &[], "there are no `mcpServers` in this file")
-                .with_help("write for example `{\"mcpServers\": {\"memory\": {\"command\": \"npx\"}}}`"),
-        );
-        return Ok(None);
-    };
+    match servers {
+        Some(servers) => checked_entry(document, servers).map(Some),
+        None => {
+            gathering.warn(no_servers(document));
+            Ok(None)
+        }
+    }
+}
+
+fn checked_entry<'a>(document: &Document, servers: &'a Entry) -> Result<&'a Entry, LoadError> {
     let path = [servers.key.clone()];
     match &servers.value.value {
         NodeValue::Map(entries) if entries.len() > MAX_SERVERS => {
             let problem = format!("{} entries, and at most {MAX_SERVERS} are accepted", entries.len());
-            refuse(servers.key_span, &path, problem)
+            Err(refuse(document, &path, problem))
         }
-        NodeValue::Map(_) => Ok(Some(servers)),
+        NodeValue::Map(_) => Ok(servers),
         NodeValue::Null
         | NodeValue::Bool(_)
         | NodeValue::Integer(_)
         | NodeValue::Float(_)
         | NodeValue::Text(_)
-        | NodeValue::List(_) => refuse(servers.key_span, &path, "a map of servers belongs here".to_owned()),
+        | NodeValue::List(_) => Err(refuse(document, &path, "a map of servers belongs here".to_owned())),
     }
+}
+
+fn refuse(document: &Document, path: &[String], problem: String) -> LoadError {
+    own::refused(vec![document.diagnose(Severity::Error, document.locate(path), path, problem)])
+}
+
+fn no_servers(document: &Document) -> Diagnostic {
+    let span = document.locate(&[]);
+    document
+        .diagnose(Severity::Warning, span, &[], "there are no `mcpServers` in this file")
+        .with_help("write for example `{\"mcpServers\": {\"memory\": {\"command\": \"npx\"}}}`")
 }
 
 fn unused_key(document: &Document, entry: &Entry) -> Diagnostic {

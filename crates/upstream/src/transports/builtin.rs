@@ -52,6 +52,13 @@ pub struct BuiltinRequest {
 }
 
 impl BuiltinRequest {
+    /// Makes a request of nobody, whose notifications nobody hears: to try a server out.
+    pub fn detached(method: &str, params: impl Into<Bytes>) -> Self {
+        let (notifications, _) = mpsc::channel(1);
+        let (method, params) = (method.into(), params.into());
+        Self { method, params, principal: None, progress_token: None, notifications }
+    }
+
     /// Reports progress, if the caller asked for it. Waits while earlier notifications have not been taken.
     pub async fn progress(&self, progress: u64, total: Option<u64>, message: Option<&str>) {
         let Some(token) =

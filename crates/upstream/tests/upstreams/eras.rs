@@ -15,6 +15,7 @@ pub(crate) const TESTS: &[Test] = &[
     ("the_era_is_remembered_over_a_restart", the_era_is_remembered_over_a_restart),
     ("meta_is_translated_between_eras", meta_is_translated_between_eras),
     ("a_circle_of_cursors_is_noticed", a_circle_of_cursors_is_noticed),
+    ("a_listing_that_fails_costs_only_itself", a_listing_that_fails_costs_only_itself),
 ];
 
 async fn methods_seen(stage: &Stage) -> Vec<String> {
@@ -138,5 +139,13 @@ fn a_circle_of_cursors_is_noticed() {
         let state = stage.state("stub");
         assert_eq!(state.health, Health::Ready);
         assert_eq!(state.findings, ["`tools/list`: the same cursor came twice; the rest is not listed"]);
+    });
+}
+
+fn a_listing_that_fails_costs_only_itself() {
+    with_stub(&["clumsy"], async |stage| {
+        let state = stage.state("stub");
+        assert_eq!(state.health, Health::Ready);
+        assert_eq!(state.findings, ["`prompts/list`: answered with error -32603; the rest is not listed"]);
     });
 }

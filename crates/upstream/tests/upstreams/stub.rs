@@ -85,6 +85,8 @@ impl Stub {
             Some("tools/list") => self.list(&id, &message["params"]),
             Some("tools/call") => self.call(&id, &message["params"]),
             Some("notifications/cancelled") => self.cancelled(&message["params"]["requestId"]),
+            Some("prompts/list") if self.is("clumsy") => say(&json!({"jsonrpc": "2.0", "id": id,
+                "error": {"code": -32603, "message": "broken"}})),
             Some(_) if !id.is_null() => say(&json!({"jsonrpc": "2.0", "id": id,
                 "error": {"code": -32601, "message": "no such method"}})),
             _ => {}
@@ -149,6 +151,23 @@ impl Stub {
             "say" => {
                 raw(&bytes_of(&arguments["raw"]));
                 result(id, &json!({"said": true}));
+            }
+            "verbatim" => {
+                let json = arguments["json"].as_str().expect("JSON text");
+                raw(format!("{{\"result\":{json},\"id\":{id},\"jsonrpc\":\"2.0\"}}\n").as_bytes());
+            }
+            "chatter" => {
+                let token = &params["_meta"]["progressToken"];
+                for step in 1..=arguments["steps"].as_u64().unwrap_or(0) {
+                    say(&json!({"jsonrpc": "2.0", "method": "notifications/progress",
+                        "params": {"progressToken": token, "progress": step}}));
+                }
+                result(id, &json!({}));
+                // Too late, and for nobody.
+                for token in [token, &json!("other"), &json!(1_000_000)] {
+                    say(&json!({"jsonrpc": "2.0", "method": "notifications/progress",
+                        "params": {"progressToken": token, "progress": 1}}));
+                }
             }
             "join" => {
                 let hanging = self.hanging.pop().expect("a call hangs");

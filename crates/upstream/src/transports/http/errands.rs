@@ -1,7 +1,10 @@
 //! What is done in the background beside calls: telling a server something, reading a stream to its end, ending
 //! sessions. All of it is bounded in number and time, and none of it is worth a retry.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
@@ -73,7 +76,7 @@ impl HttpConnection {
     pub(super) async fn tidy(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(MAX_IDLE / 10);
         while self.closing.run_until_cancelled(ticks.tick()).await.is_some() {
-            self.end_all(self.sessions.take_idle()).await;
+            self.end_all(self.sessions.take_idle(Instant::now())).await;
         }
     }
 

@@ -3,7 +3,7 @@
 
 use std::{
     sync::{Arc, atomic::Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
@@ -32,7 +32,7 @@ impl HttpConnection {
         owner: Option<&PrincipalKey>,
         credential: Option<&Credential>,
     ) -> Opened {
-        let (found, evicted) = self.sessions.find(owner, credential);
+        let (found, evicted) = self.sessions.find(owner, credential, Instant::now());
         self.end_later(evicted);
         let mut announcement = match found {
             Found::Open(session) => return Ok(session),

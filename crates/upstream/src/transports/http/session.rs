@@ -1,13 +1,17 @@
 //! Sessions at a legacy server: one for each principal and one of our own, opened when first needed.
 //! Invariant: a session is used for the principal it was opened for, and for nobody else.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use domain::{Credential, PrincipalKey};
 use http::HeaderValue;
 use parking_lot::Mutex;
 use protocol::Version;
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 
 use crate::CallError;
 
@@ -82,12 +86,12 @@ impl Session {
         self.version.unwrap_or(usual)
     }
 
-    fn touch(&self) {
-        *self.last_used.lock() = Instant::now();
+    fn touch(&self, now: Instant) {
+        *self.last_used.lock() = now;
     }
 
-    fn idle(&self) -> Duration {
-        self.last_used.lock().elapsed()
+    fn idle(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(*self.last_used.lock())
     }
 }
 
@@ -95,16 +99,18 @@ impl Session {
 
 impl Sessions {
     /// Looks for the session of `owner`, and notes that it is used. An absent one is reserved for the caller.
+    /// Sessions that had to make room for it are returned, to be ended.
     pub(super) fn find(
         &self,
         owner: Option<&PrincipalKey>,
         credential: Option<&Credential>,
+        now: Instant,
     ) -> (Found, Vec<Home>) {
         let mut table = self.0.lock();
-        if let Some(found) = table.slot(owner).and_then(Slot::usable) {
+        if let Some(found) = table.slot(owner).and_then(|slot| slot.usable(now)) {
             return (found, Vec::new());
         }
-        let evicted = table.make_room();
+        let evicted = table.make_room(now);
         if owner.is_some() && table.principals.len() >= MAX_SESSIONS {
             return (Found::Full, evicted);
         }
@@ -142,8 +148,8 @@ impl Sessions {
     }
 
     /// Takes out the sessions of principals that nobody used for a long time.
-    pub(super) fn take_idle(&self) -> Vec<Home> {
-        self.0.lock().take_if(|session| session.idle() > MAX_IDLE)
+    pub(super) fn take_idle(&self, now: Instant) -> Vec<Home> {
+        self.0.lock().take_if(|session| session.idle(now) > MAX_IDLE)
     }
 
     /// Takes out all sessions.
@@ -180,11 +186,11 @@ impl Table {
         }
     }
 
-    fn make_room(&mut self) -> Vec<Home> {
+    fn make_room(&mut self, now: Instant) -> Vec<Home> {
         if self.principals.len() < MAX_SESSIONS {
             return Vec::new();
         }
-        self.take_if(|session| session.idle() > EVICTABLE_AFTER)
+        self.take_if(|session| session.idle(now) > EVICTABLE_AFTER)
     }
 
     fn take_if(&mut self, is_due: impl Fn(&Session) -> bool) -> Vec<Home> {
@@ -200,10 +206,10 @@ impl Table {
 
 impl Slot {
     /// Returns the session, or where its opening is announced; `None` if the opener died without a word.
-    fn usable(&self) -> Option<Found> {
+    fn usable(&self, now: Instant) -> Option<Found> {
         match &self.state {
             SlotState::Open(session) => {
-                session.touch();
+                session.touch(now);
                 Some(Found::Open(Arc::clone(session)))
             }
             SlotState::Opening(announcement) => {

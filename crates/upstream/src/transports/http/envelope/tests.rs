@@ -125,7 +125,7 @@ fn heads() {
         "{x",
         r#"{"result":1"#,
         r#"{"error":{"#,
-        r#"{"method":"#,
+        r#"{"method":""#,
         r#"{"id":7}"#,
         r#"{"\u0069d":1"#,
         r#"{"a" 1"#,

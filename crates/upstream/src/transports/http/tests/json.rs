@@ -1,33 +1,13 @@
 //! Plain JSON answers in both eras, headers, refusals.
 
-use protocol::{Version, param_headers};
+use protocol::param_headers;
 
 use super::stage::*;
 use crate::{CallError, transports::Exchange};
 
-const LEGACY: Version = Version::V2025_06_18;
-const MODERN: Version = Version::V2026_07_28;
-
-/// A legacy server that answers calls with `answer`.
-async fn legacy(answer: impl Fn(Seen) -> Answer + Send + Sync + 'static) -> Server {
-    Server::start(move |seen| {
-        let answer = match &*seen.rpc() {
-            "initialize" => {
-                let opened = result(&seen.id(), r#"{"protocolVersion":"2025-06-18","capabilities":{}}"#);
-                let mut opened = json(opened);
-                opened.headers_mut().insert("mcp-session-id", "session-1".parse().unwrap());
-                opened
-            }
-            "notifications/initialized" => status(202),
-            _ => answer(seen),
-        };
-        async move { answer }
-    })
-    .await
-}
-
-async fn modern(answer: impl Fn(Seen) -> Answer + Send + Sync + 'static) -> Server {
-    Server::start(move |seen| {
+/// A server that answers calls with `answer`.
+async fn answering(answer: impl Fn(Seen) -> Answer + Send + Sync + 'static) -> Server {
+    serve(move |seen| {
         let answer = answer(seen);
         async move { answer }
     })
@@ -36,7 +16,7 @@ async fn modern(answer: impl Fn(Seen) -> Answer + Send + Sync + 'static) -> Serv
 
 #[tokio::test]
 async fn a_modern_call_repeats_what_it_says_in_headers() {
-    let server = modern(|seen| json(result(&seen.id(), r#"{"a": 1.10}"#))).await;
+    let server = answering(|seen| json(result(&seen.id(), r#"{"a": 1.10}"#))).await;
     let line = connect(&server.url(), MODERN);
     let schema = r#"{"type":"object","properties":{"city":{"type":"string","x-mcp-header":"City"}}}"#;
     let plan = param_headers::plan(schema).unwrap();
@@ -70,8 +50,8 @@ async fn a_modern_call_repeats_what_it_says_in_headers() {
 
 #[tokio::test]
 async fn a_legacy_call_opens_a_session_and_uses_it() {
-    let server = legacy(|seen| json(result(&seen.id(), "{}"))).await;
-    let line = connect(&server.url(), Version::V2025_11_25);
+    let server = answering(|seen| json(result(&seen.id(), "{}"))).await;
+    let line = connect(&server.url(), LEGACY);
     for _ in 0..2 {
         let answer = ask(&line.connection, call(&ECHO, Some(&principal("a")))).await;
         assert_eq!(answer.unwrap(), Final::Whole("{}".to_owned()));
@@ -83,7 +63,7 @@ async fn a_legacy_call_opens_a_session_and_uses_it() {
     for seen in &seen[1..] {
         assert_eq!(
             (seen.header("mcp-session-id"), seen.header("mcp-protocol-version")),
-            ("session-1", "2025-06-18")
+            ("session-1", "2025-11-25")
         );
         assert_eq!((seen.header("mcp-method"), seen.header("mcp-name")), ("", ""));
         assert_eq!(seen.header("authorization"), "Bearer own");
@@ -92,7 +72,7 @@ async fn a_legacy_call_opens_a_session_and_uses_it() {
 
 #[tokio::test]
 async fn connections_are_used_again() {
-    let server = modern(|seen| json(result(&seen.id(), "{}"))).await;
+    let server = answering(|seen| json(result(&seen.id(), "{}"))).await;
     let line = connect(&server.url(), MODERN);
     for _ in 0..20 {
         ask(&line.connection, call(&ECHO, None)).await.unwrap();
@@ -104,8 +84,7 @@ async fn connections_are_used_again() {
 async fn refusals_and_broken_answers_have_their_errors() {
     async fn check(answer: fn(&str) -> Answer, expected: Result<Final, fn(&CallError) -> bool>) {
         for era in [LEGACY, MODERN] {
-            let answering = move |seen: Seen| answer(&seen.id());
-            let server = if era == LEGACY { legacy(answering).await } else { modern(answering).await };
+            let server = answering(move |seen: Seen| answer(&seen.id())).await;
             let line = connect(&server.url(), era);
             let answer = ask(&line.connection, call(&ECHO, Some(&principal("a")))).await;
             match (&answer, &expected) {
@@ -154,7 +133,7 @@ async fn refusals_and_broken_answers_have_their_errors() {
 
 #[tokio::test]
 async fn an_array_with_the_answer_is_read_in_the_legacy_era() {
-    let server = legacy(|seen| json(format!("[{}]", result(&seen.id(), "{}")))).await;
+    let server = answering(|seen| json(format!("[{}]", result(&seen.id(), "{}")))).await;
     let line = connect(&server.url(), LEGACY);
     let answer = ask(&line.connection, call(&ECHO, Some(&principal("a")))).await;
     assert_eq!(answer.unwrap(), Final::Whole("{}".to_owned()));
@@ -162,7 +141,7 @@ async fn an_array_with_the_answer_is_read_in_the_legacy_era() {
 
 #[tokio::test]
 async fn a_redirection_is_followed_once_and_only_within_the_origin() {
-    let server = modern(|seen| match &*seen.path {
+    let server = answering(|seen| match &*seen.path {
         "/mcp" => {
             let mut moved = status(307);
             moved.headers_mut().insert("location", "/mcp/".parse().unwrap());

@@ -1,6 +1,15 @@
 //! The parts of the tests: a server that answers as a test says, a connection to it, and readers of replies.
 
-use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use domain::{AgentId, AgentSource, Credential, Principal, PrincipalKey, Secret, ServerId, ServerScope};
@@ -327,4 +336,43 @@ pub(super) async fn finish(reply: &mut HttpReply) -> Result<Final, CallError> {
 
 pub(super) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+pub(super) const LEGACY: Version = Version::V2025_11_25;
+pub(super) const MODERN: Version = Version::V2026_07_28;
+
+/// A server of either era: sessions are opened and counted, everything else is `answer`'s work.
+pub(super) async fn serve<F, Answering>(answer: F) -> Server
+where
+    F: Fn(Seen) -> Answering + Send + Sync + 'static,
+    Answering: Future<Output = Answer> + Send + 'static,
+{
+    Server::start(with_sessions(answer)).await
+}
+
+/// Opens sessions called `session-1`, `session-2` and so on; the rest is for `answer`.
+pub(super) fn with_sessions<F, Answering>(
+    answer: F,
+) -> impl Fn(Seen) -> futures_util::future::BoxFuture<'static, Answer> + Send + Sync + 'static
+where
+    F: Fn(Seen) -> Answering + Send + Sync + 'static,
+    Answering: Future<Output = Answer> + Send + 'static,
+{
+    let opened = AtomicUsize::new(0);
+    move |seen| match (&seen.method, &*seen.rpc()) {
+        (_, "initialize") => {
+            let number = opened.fetch_add(1, Ordering::Relaxed) + 1;
+            Box::pin(async move { session(&seen.id(), &format!("session-{number}")) })
+        }
+        (_, "notifications/initialized" | "notifications/cancelled") => Box::pin(async { status(202) }),
+        (&Method::DELETE, _) => Box::pin(async { status(200) }),
+        _ => Box::pin(answer(seen)),
+    }
+}
+
+/// The answer to `initialize`.
+pub(super) fn session(id: &str, name: &str) -> Answer {
+    let mut opened = json(result(id, r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#));
+    opened.headers_mut().insert("mcp-session-id", name.parse().unwrap());
+    opened
 }

@@ -1,0 +1,157 @@
+//! What servers say outside calls: the stream of our session, subscriptions, and what happens when they end.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::stage::*;
+
+const ALL: &[u8] = br#"{"tools":{"listChanged":true},"prompts":{},"resources":{"listChanged":true}}"#;
+const CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+
+fn sse(text: String) -> Answer {
+    typed("text/event-stream", full(text))
+}
+
+#[tokio::test]
+async fn a_legacy_server_is_heard_and_answered() {
+    let (sender, body) = open_body();
+    let body = parking_lot::Mutex::new(Some(body));
+    let server = serve(move |seen| {
+        let stream = (seen.method == "GET").then(|| body.lock().take()).flatten();
+        async move { stream.map_or_else(|| status(202), |body| typed("text/event-stream", body)) }
+    })
+    .await;
+    let mut line = connect(&server.url(), LEGACY);
+    line.connection.listen(ALL, &credential("own"));
+    let get = server.sees(|seen| seen.method == "GET").await;
+    assert_eq!((get.header("mcp-session-id"), get.header("accept")), ("session-1", "text/event-stream"));
+    sender.send(Ok(event(CHANGED).into())).await.unwrap();
+    timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
+    let message = r#"{"jsonrpc":"2.0","method":"notifications/message","params":{"data":"x"}}"#;
+    sender.send(Ok(event(message).into())).await.unwrap();
+    let incoming = timeout(PATIENCE, line.mail.queue.recv()).await.unwrap().unwrap();
+    assert_eq!(
+        (&*incoming.method, &incoming.params.unwrap()[..]),
+        ("notifications/message", &br#"{"data":"x"}"#[..])
+    );
+    sender.send(Ok(event(r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#).into())).await.unwrap();
+    server.sees(|seen| seen.body == r#"{"jsonrpc":"2.0","id":1,"result":{}}"#).await;
+    line.connection.close().await;
+    timeout(PATIENCE, sender.closed()).await.expect("the stream's connection is closed");
+}
+
+#[tokio::test]
+async fn a_stream_that_ends_is_opened_again_behind_its_last_event() {
+    let opened = AtomicUsize::new(0);
+    let server = serve(move |seen| {
+        let number = opened.fetch_add(usize::from(seen.method == "GET"), Ordering::Relaxed);
+        async move {
+            match number {
+                0 => sse("id: a-1\nretry: 10\ndata:\n\n".to_owned()),
+                1 => sse(format!("id: a-2\ndata: {CHANGED}\n\n")),
+                _ => status(405),
+            }
+        }
+    })
+    .await;
+    let line = connect(&server.url(), LEGACY);
+    line.connection.listen(b"{}", &credential("own"));
+    server.sees(|seen| seen.header("last-event-id") == "a-1").await;
+    timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
+    server.sees(|seen| seen.header("last-event-id") == "a-2").await;
+}
+
+#[tokio::test]
+async fn a_server_without_a_stream_is_left_alone() {
+    for refused in [405, 404, 501, 400] {
+        let server = serve(move |seen| async move {
+            if seen.method == "GET" && refused != 404 {
+                status(refused)
+            } else {
+                json(result(&seen.id(), "{}"))
+            }
+        })
+        .await;
+        let line = connect(&server.url(), LEGACY);
+        line.connection.listen(ALL, &credential("own"));
+        server.sees(|seen| seen.method == "GET").await;
+        ask(&line.connection, call(&ECHO, Some(&principal("a")))).await.unwrap();
+        assert_eq!(server.seen().iter().filter(|seen| seen.method == "GET").count(), 1, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn our_own_session_is_opened_anew_when_the_server_has_forgotten_it() {
+    let server = serve(|seen| async move {
+        match (seen.method.as_str(), seen.header("mcp-session-id")) {
+            ("GET", "session-1") => status(404),
+            ("GET", _) => status(405),
+            _ => json(result(&seen.id(), "{}")),
+        }
+    })
+    .await;
+    let line = connect(&server.url(), LEGACY);
+    line.connection.listen(ALL, &credential("own"));
+    server.sees(|seen| seen.method == "GET" && seen.header("mcp-session-id") == "session-2").await;
+    timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_modern_server_is_asked_for_what_it_declares() {
+    let (sender, body) = open_body();
+    let body = parking_lot::Mutex::new(Some(body));
+    let server = serve(move |_| {
+        let body = body.lock().take();
+        async move { body.map_or_else(|| status(503), |body| typed("text/event-stream", body)) }
+    })
+    .await;
+    let line = connect(&server.url(), MODERN);
+    line.connection.listen(ALL, &credential("own"));
+    let asked = server.sees(|seen| seen.rpc() == "subscriptions/listen").await;
+    assert_eq!(asked.header("mcp-method"), "subscriptions/listen");
+    assert_eq!(asked.header("mcp-protocol-version"), "2026-07-28");
+    let params = &asked.json()["params"];
+    assert_eq!(
+        params["notifications"].to_string(),
+        r#"{"toolsListChanged":true,"resourcesListChanged":true}"#
+    );
+    assert_eq!(params["_meta"]["io.modelcontextprotocol/protocolVersion"], "2026-07-28");
+    assert_eq!(params["_meta"]["io.modelcontextprotocol/clientInfo"]["name"], "t");
+    let acknowledged = r#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}"#;
+    sender.send(Ok(Bytes::from([event(acknowledged), event(CHANGED)].concat()))).await.unwrap();
+    timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
+    assert_eq!(line.counters.values().dropped_notifications, 0);
+}
+
+#[tokio::test]
+async fn a_subscription_that_ends_is_made_anew_and_everything_listed_again() {
+    let asked = AtomicUsize::new(0);
+    let server = serve(move |seen| {
+        let number = asked.fetch_add(1, Ordering::Relaxed);
+        async move {
+            match number {
+                0 => events(&[event(&result(&seen.id(), r#"{"resultType":"complete"}"#))]),
+                1 => status(503),
+                2 => events(&[]),
+                _ => json(format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32601}}}}"#, seen.id())),
+            }
+        }
+    })
+    .await;
+    let line = connect(&server.url(), MODERN);
+    line.connection.listen(ALL, &credential("own"));
+    timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
+    server.sees(|seen| seen.id() == "4").await;
+    assert_eq!(line.counters.values().stray_answers, 0);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_of_a_modern_server_that_declares_nothing() {
+    let server = serve(|seen| async move { json(result(&seen.id(), "{}")) }).await;
+    let line = connect(&server.url(), MODERN);
+    line.connection.listen(br#"{"tools":{}}"#, &credential("own"));
+    ask(&line.connection, call(&ECHO, None)).await.unwrap();
+    assert_eq!(server.seen().len(), 1);
+}

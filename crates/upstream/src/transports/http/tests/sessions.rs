@@ -1,0 +1,227 @@
+//! Legacy sessions: whose they are, when they are opened, what happens when the server forgets one.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    time::{Duration, Instant},
+};
+
+use tokio::task::JoinSet;
+
+use super::{
+    super::session::{Found, MAX_IDLE, Session, Sessions},
+    stage::*,
+};
+use crate::{CallError, transports::Exchange};
+
+/// Says which session and which id a call had.
+async fn telling() -> Server {
+    serve(|seen| async move {
+        tokio::task::yield_now().await;
+        let (id, session, who) = (seen.id(), seen.header("mcp-session-id"), seen.header("authorization"));
+        let marker = seen.json()["params"]["marker"].to_string();
+        let told = format!(r#"{{"session":"{session}","who":"{who}","marker":{marker}}}"#);
+        json(result(&id, &told))
+    })
+    .await
+}
+
+#[tokio::test]
+async fn twenty_principals_share_neither_sessions_nor_answers() {
+    let server = telling().await;
+    let line = connect(&server.url(), LEGACY);
+    let mut callers = JoinSet::new();
+    for caller in 0..20 {
+        let connection = line.connection.clone();
+        callers.spawn(async move {
+            let (owner, token) =
+                (principal(&format!("agent-{caller}")), credential(&format!("token-{caller}")));
+            let mut sessions = std::collections::BTreeSet::new();
+            for number in 0..25 {
+                let params = format!(r#"{{"marker":"{caller}/{number}"}}"#);
+                let params = Text { text: &params, token: None };
+                let exchange = Exchange { credential: Some(&token), ..call(&params, Some(&owner)) };
+                let Final::Whole(told) = ask(&connection, exchange).await.unwrap() else {
+                    panic!("a result")
+                };
+                let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+                assert_eq!(told["marker"], format!("{caller}/{number}"));
+                assert_eq!(told["who"], format!("Bearer token-{caller}"));
+                sessions.insert(told["session"].to_string());
+            }
+            assert_eq!(sessions.len(), 1);
+            sessions.pop_first().unwrap()
+        });
+    }
+    let sessions: std::collections::BTreeSet<String> = callers.join_all().await.into_iter().collect();
+    assert_eq!(sessions.len(), 20);
+    let seen = server.seen();
+    assert_eq!(seen.iter().filter(|seen| seen.rpc() == "initialize").count(), 20);
+}
+
+#[tokio::test]
+async fn a_session_is_opened_once_however_many_wait_for_it() {
+    let server = telling().await;
+    let line = connect(&server.url(), LEGACY);
+    let mut callers = JoinSet::new();
+    for _ in 0..50 {
+        let connection = line.connection.clone();
+        callers.spawn(async move { ask(&connection, call(&ECHO, Some(&principal("a")))).await.unwrap() });
+    }
+    callers.join_all().await;
+    assert_eq!(server.seen().iter().filter(|seen| seen.rpc() == "initialize").count(), 1);
+}
+
+#[tokio::test]
+async fn an_opening_goes_on_when_its_first_caller_has_gone() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let server = Server::start(move |seen| {
+        let mut released = released.clone();
+        async move {
+            match &*seen.rpc() {
+                "initialize" => {
+                    released.wait_for(|released| *released).await.unwrap();
+                    session(&seen.id(), "late")
+                }
+                "tools/call" => json(result(&seen.id(), "{}")),
+                _ => status(202),
+            }
+        }
+    })
+    .await;
+    let line = connect(&server.url(), LEGACY);
+    let owner = principal("a");
+    tokio::select! {
+        _ = line.connection.request(call(&ECHO, Some(&owner))) => panic!("it cannot be answered"),
+        _ = server.sees(|seen| seen.rpc() == "initialize") => {}
+    }
+    release.send_replace(true);
+    ask(&line.connection, call(&ECHO, Some(&owner))).await.unwrap();
+    assert_eq!(server.seen().iter().filter(|seen| seen.rpc() == "initialize").count(), 1);
+}
+
+/// Refuses each session once, in the way of `refuse`, after which all is well.
+async fn forgetful(refuse: fn() -> Answer) -> Server {
+    let has_forgotten = AtomicBool::new(false);
+    serve(move |seen| {
+        let forgets =
+            seen.header("mcp-session-id") == "session-1" && !has_forgotten.swap(true, Ordering::Relaxed);
+        let is_old = seen.header("mcp-session-id") == "session-1";
+        async move { if forgets || is_old { refuse() } else { json(result(&seen.id(), "{}")) } }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_forgotten_session_is_opened_anew_and_the_call_sent_once_more() {
+    let refusals: [fn() -> Answer; 4] = [
+        || status(404),
+        || {
+            refusal(
+                404,
+                r#"{"jsonrpc":"2.0","id":null,"error":{"code":-32001,"message":"Session not found"}}"#,
+            )
+        },
+        || refusal(404, r#"{"jsonrpc":"2.0","id":"server-error","error":{"code":-32600,"message":"x"}}"#),
+        || refusal(400, r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request"},"id":null}"#),
+    ];
+    for refuse in refusals {
+        let server = forgetful(refuse).await;
+        let line = connect(&server.url(), LEGACY);
+        let mut callers = JoinSet::new();
+        for _ in 0..10 {
+            let connection = line.connection.clone();
+            callers.spawn(async move { ask(&connection, call(&ECHO, Some(&principal("a")))).await });
+        }
+        for answer in callers.join_all().await {
+            assert_eq!(answer.unwrap(), Final::Whole("{}".to_owned()));
+        }
+        assert_eq!(server.seen().iter().filter(|seen| seen.rpc() == "initialize").count(), 2);
+        tokio::time::timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_knows_no_session_at_all_is_asked_twice() {
+    let calls = std::sync::Arc::new(AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&calls);
+    let server = serve(move |_| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async move { status(404) }
+    })
+    .await;
+    let line = connect(&server.url(), LEGACY);
+    let answer = ask(&line.connection, call(&ECHO, Some(&principal("a")))).await;
+    assert_eq!(answer, Err(CallError::Status { server: server_id(), status: 404 }));
+    assert_eq!(calls.load(Ordering::Relaxed), 2);
+}
+
+#[tokio::test]
+async fn an_opening_that_fails_is_tried_again_by_the_next_call() {
+    let attempts = AtomicUsize::new(0);
+    let server = Server::start(move |seen| {
+        let attempt = attempts.fetch_add(1, Ordering::Relaxed);
+        async move {
+            match &*seen.rpc() {
+                "initialize" if attempt == 0 => status(503),
+                "initialize" => session(&seen.id(), "second"),
+                "tools/call" => json(result(&seen.id(), "{}")),
+                _ => status(202),
+            }
+        }
+    })
+    .await;
+    let line = connect(&server.url(), LEGACY);
+    let owner = principal("a");
+    let first = ask(&line.connection, call(&ECHO, Some(&owner))).await;
+    assert_eq!(first, Err(CallError::Status { server: server_id(), status: 503 }));
+    assert_eq!(
+        ask(&line.connection, call(&ECHO, Some(&owner))).await.unwrap(),
+        Final::Whole("{}".to_owned())
+    );
+}
+
+#[tokio::test]
+async fn the_handshake_opens_our_own_session_and_closing_ends_all() {
+    let server = telling().await;
+    let line = connect(&server.url(), LEGACY);
+    let initialize = Exchange { method: "initialize", name: None, ..call(&ECHO, None) };
+    ask(&line.connection, initialize).await.unwrap();
+    line.connection.notify("notifications/initialized", None).await.unwrap();
+    let own = ask(&line.connection, call(&ECHO, None)).await.unwrap();
+    assert!(matches!(own, Final::Whole(told) if told.contains("session-1")));
+    ask(&line.connection, call(&ECHO, Some(&principal("a")))).await.unwrap();
+    line.connection.close().await;
+    let mut ended: Vec<String> = server
+        .seen()
+        .iter()
+        .filter(|seen| seen.method == "DELETE")
+        .map(|seen| seen.header("mcp-session-id").to_owned())
+        .collect();
+    ended.sort();
+    assert_eq!(ended, ["session-1", "session-2"]);
+    let methods: Vec<String> = server.seen().iter().map(Seen::rpc).take(3).collect();
+    assert_eq!(methods, ["initialize", "notifications/initialized", "tools/call"]);
+}
+
+#[test]
+fn idle_sessions_are_ended() {
+    let (sessions, now) = (Sessions::default(), Instant::now());
+    sessions.put(Some(&principal("a")), Session::new(None, None), None);
+    assert!(sessions.take_idle(now).is_empty());
+    assert_eq!(sessions.take_idle(now + MAX_IDLE + Duration::from_secs(60)).len(), 1);
+    assert!(sessions.take_all().is_empty());
+}
+
+#[test]
+fn sessions_are_bounded_and_old_ones_make_room() {
+    let (sessions, now) = (Sessions::default(), Instant::now());
+    for number in 0..10_000 {
+        sessions.put(Some(&principal(&number.to_string())), Session::new(None, None), None);
+    }
+    assert!(matches!(sessions.find(Some(&principal("new")), None, now).0, Found::Full));
+    let later = now + Duration::from_secs(12 * 60);
+    assert!(matches!(sessions.find(Some(&principal("7")), None, later).0, Found::Open(_)));
+    let (found, evicted) = sessions.find(Some(&principal("new")), None, later);
+    assert!(matches!(found, Found::Absent(_)));
+    assert_eq!(evicted.len(), 9_999, "all but the one just used");
+}

@@ -1,0 +1,257 @@
+//! Who gets as far as the protocol: origins, host names, and what is not served on the data port at all.
+
+use protocol::Era;
+use serde_json::{Value, json};
+use testkit::{FakeServer, Script, Speaks};
+
+use crate::client::{legacy, modern, modern_call};
+use crate::gateway::{Gateway, Place, child, http};
+use crate::limit::{USUAL, within};
+use crate::wire::{Request, Wire};
+
+/// Two upstreams that count, and a gateway before them.
+async fn two_upstreams(place: impl FnOnce(Value) -> Place) -> (FakeServer, FakeServer, Place) {
+    let one = FakeServer::start(Script::new(Speaks::Both)).await;
+    let other = FakeServer::start(Script::new(Speaks::Legacy)).await;
+    let place = place(json!({"one": http(&one), "other": http(&other)}));
+    (one, other, place)
+}
+
+/// Sends a request on a connection of its own; returns status and message.
+async fn answer(gateway: &Gateway, request: &Request) -> (u16, Value) {
+    let response = Wire::connect(gateway.address).await.ask(request).await;
+    (response.head.status, response.message())
+}
+
+#[test]
+fn s01_a_foreign_origin_is_refused_and_audited() {
+    within(USUAL, async {
+        let (one, other, place) = two_upstreams(Place::new).await;
+        let (token, _) = place.token(&["--agent", "web"]).await;
+        let gateway = place.serve().await;
+        gateway.ready().await;
+        let origins: [&[u8]; 16] = [
+            b"https://evil.example",
+            b"null",
+            b"http://localhost.evil.example",
+            b"http://xn--lcalhost-v2a",
+            "http://l\u{43e}calhost".as_bytes(),
+            b"http://127.0.0.1.evil.example",
+            b"http://localhost@evil.example",
+            b"http://evil.example#localhost",
+            b"http://localhost:80:80",
+            b"file://",
+            b"",
+            b"localhost",
+            b"http://[::1",
+            b"ftp://localhost",
+            b"chrome-extension://abcdef",
+            b"http://localhost http://evil.example",
+        ];
+        let mut sent = 0;
+        for origin in origins {
+            let requests = [
+                modern_call("1", "one__write", json!({"mark": "origin"})),
+                modern_call("1", "other__write", json!({"mark": "origin"})),
+                legacy("1", "initialize", &crate::client::initialize()),
+                Request::plain("GET", "/health"),
+            ];
+            for request in requests {
+                let (status, message) =
+                    answer(&gateway, &request.bearer(&token).with("Origin", origin)).await;
+                assert_eq!(status, 403, "{:?}: {message}", String::from_utf8_lossy(origin));
+                assert!(
+                    message.is_null() || (message["id"].is_null() && message.get("error").is_some()),
+                    "{message}"
+                );
+                sent += 1;
+            }
+        }
+        let own = modern_call("1", "one__write", json!({"mark": "own"})).bearer(&token);
+        let twice = own.clone().with("Origin", "http://localhost").with("Origin", "https://evil.example");
+        assert_eq!(answer(&gateway, &twice).await.0, 403);
+        sent += 1;
+        assert_eq!(answer(&gateway, &own.with("Origin", "http://localhost:6274")).await.0, 200);
+
+        assert_eq!((one.seen().marks(), other.seen().marks()), (vec!["own".to_owned()], vec![]));
+        let trail = gateway.trail.clone();
+        gateway.stop().await;
+        assert_eq!(trail.events("origin_denied").len(), sent);
+        assert_eq!(trail.verify().await["calls"], 1);
+    });
+}
+
+#[test]
+fn s02_a_foreign_host_name_is_refused_before_anything_is_dispatched() {
+    within(USUAL, async {
+        let (one, other, place) = two_upstreams(Place::new).await;
+        let gateway = place.serve().await;
+        gateway.ready().await;
+        let port = gateway.address.port();
+        let call = || modern_call("1", "one__write", json!({"mark": "host"}));
+        let mut refused: Vec<(String, Request)> = Vec::new();
+        let names = [
+            "attacker.example",
+            "localhost.attacker.example",
+            "127.0.0.1.attacker.example",
+            "attacker.example.",
+            "localhost.",
+            "0.0.0.0",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0177.0.0.1",
+            "127.0.0.1.nip.io",
+            "[::ffff:10.0.0.1]",
+            "[fe80::1]",
+            "10.0.0.1",
+            "169.254.169.254",
+            "localhost@attacker.example",
+            "xn--lcalhost-v2a",
+            "local host",
+            "localhost,attacker.example",
+            "*",
+        ];
+        for name in names {
+            refused.push((name.to_owned(), call().with("Host", format!("{name}:{port}"))));
+        }
+        for value in [
+            "",
+            " ",
+            ":",
+            "localhost:80",
+            "127.0.0.1:1",
+            "localhost:",
+            "localhost:99999",
+            "localhost:x",
+            "http://localhost",
+            "localhost/",
+            "attacker.example",
+        ] {
+            refused.push((value.to_owned(), call().with("Host", value)));
+        }
+        refused.push(("no UTF-8".into(), call().with("Host", b"localhost\xff".to_vec())));
+        refused.push((
+            "twice".into(),
+            call().with("Host", format!("localhost:{port}")).with("Host", "attacker.example"),
+        ));
+        refused.push(("the same twice".into(), call().with("Host", "localhost").with("Host", "localhost")));
+        for target in [
+            "http://attacker.example/mcp",
+            "http://attacker.example:80/mcp",
+            "https://attacker.example/mcp",
+            "http://localhost@attacker.example/mcp",
+        ] {
+            refused.push((target.to_owned(), call().at(target).with("Host", format!("localhost:{port}"))));
+        }
+        for (name, request) in &refused {
+            let mut wire = Wire::connect(gateway.address).await;
+            wire.send(&request.bytes(gateway.address)).await.expect("sent");
+            // What is no HTTP at all is closed without an answer, or with the library's own.
+            let status = wire.response().await.map_or(400, |response| response.head.status);
+            assert!(matches!(status, 400 | 403), "{name}: {status}");
+        }
+        let mut missing = call().bytes(gateway.address);
+        let host = format!("Host: {}\r\n", gateway.address);
+        let at = missing.windows(host.len()).position(|part| part == host.as_bytes()).expect("the header");
+        missing.drain(at..at + host.len());
+        let mut wire = Wire::connect(gateway.address).await;
+        wire.send(&missing).await.expect("sent");
+        assert!(matches!(wire.response().await.expect("an answer").head.status, 400 | 403), "no host at all");
+        assert!(refused.len() + 1 >= 38, "{}", refused.len());
+
+        for ours in [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("LOCALHOST:{port}")] {
+            assert_eq!(answer(&gateway, &call().with("Host", ours.as_str())).await.0, 200, "{ours}");
+        }
+        assert_eq!(one.seen().marks().len(), 3);
+        assert!(other.seen().marks().is_empty());
+        gateway.stop().await;
+        assert_eq!(place.trail().verify().await["calls"], 3);
+    });
+}
+
+#[test]
+fn s02_the_operations_port_refuses_foreign_host_names_and_web_pages() {
+    within(USUAL, async {
+        let gateway = Place::new(json!({"one": child(&[])})).serve().await;
+        for path in ["/metrics", "/status"] {
+            let ask = |request: Request| async move {
+                Wire::connect(gateway.operations).await.ask(&request).await.head.status
+            };
+            assert_eq!(ask(Request::plain("GET", path)).await, 200);
+            let foreign = format!("attacker.example:{}", gateway.operations.port());
+            assert_eq!(ask(Request::plain("GET", path).with("Host", foreign)).await, 403, "{path}");
+            let page = Request::plain("GET", path).with("Origin", "https://evil.example");
+            assert_eq!(ask(page).await, 403, "{path}");
+            let twice =
+                Request::plain("GET", path).with("Host", "localhost").with("Host", "attacker.example");
+            assert!(matches!(ask(twice).await, 400 | 403), "{path}");
+        }
+    });
+}
+
+#[test]
+fn s16_the_data_port_serves_no_operations() {
+    within(USUAL, async {
+        let gateway = Place::new(json!({"one": child(&[])})).serve().await;
+        assert!(gateway.operations.ip().is_loopback());
+        assert_ne!(gateway.operations.port(), gateway.address.port());
+        let paths = [
+            "/metrics",
+            "/status",
+            "/debug",
+            "/debug/pprof",
+            "/pprof",
+            "/.env",
+            "/admin",
+            "/api/v1/servers",
+            "/",
+            "/index.html",
+            "/favicon.ico",
+            "/mcp/../metrics",
+            "/mcp/%2e%2e/metrics",
+            "//metrics",
+            "/metrics/",
+            "/mcp/one/metrics",
+            "/healthz",
+            "/actuator",
+            "/.git/config",
+            "/mcp.json",
+            "/METRICS",
+            "/%6detrics",
+        ];
+        for path in paths {
+            for verb in ["GET", "POST", "PUT", "OPTIONS", "HEAD"] {
+                let mut wire = Wire::connect(gateway.address).await;
+                let mut request = Request::plain(verb, path);
+                if verb == "HEAD" {
+                    request = request.with("Connection", "close");
+                    wire.send(&request.bytes(gateway.address)).await.expect("sent");
+                    assert_eq!(wire.head().await.expect("an answer").status, 404, "{verb} {path}");
+                } else {
+                    assert_eq!(wire.ask(&request).await.head.status, 404, "{verb} {path}");
+                }
+            }
+        }
+        let metrics = Wire::connect(gateway.operations).await.ask(&Request::plain("GET", "/metrics")).await;
+        assert_eq!(metrics.head.status, 200, "they are where they belong");
+    });
+}
+
+#[test]
+fn the_ready_page_names_the_state_of_each_server() {
+    within(USUAL, async {
+        let place = Place::new(json!({"good": child(&[]), "bad": child(&["--exit-at-start", "3"])}));
+        let gateway = place.serve().await;
+        gateway.until_server("good", |server| server["state"] == "ready").await;
+        gateway
+            .until_server("bad", |server| server["failures_in_a_row"] != 0 || server["state"] != "starting")
+            .await;
+        let ready = Wire::connect(gateway.address).await.ask(&Request::plain("GET", "/ready")).await;
+        assert_eq!((ready.head.status, &ready.message()["servers"]["good"]), (200, &json!("ready")));
+        assert_ne!(ready.message()["servers"]["bad"], "ready");
+        let listed = Wire::connect(gateway.address).await.ask(&modern("1", "tools/list", json!({}))).await;
+        assert_eq!(listed.head.status, 200, "a broken server delays nobody");
+        assert!(gateway.client(Era::Legacy).await.tools().await.contains(&"good__echo".to_owned()));
+    });
+}
