@@ -154,9 +154,14 @@ impl Place {
         Gateway { child, address, operations, trail: self.trail(), said, _folder: Arc::clone(&self.folder) }
     }
 
+    /// Launches the gateway as a client does, with these arguments.
+    pub(crate) fn launch_with(&self, arguments: &[&str]) -> Pipe {
+        Pipe::launch(self.command(arguments), Arc::clone(&self.folder))
+    }
+
     /// Launches the gateway as a client does.
     pub(crate) fn launch(&self) -> Pipe {
-        Pipe::launch(self.command(&["stdio"]))
+        self.launch_with(&["stdio"])
     }
 }
 

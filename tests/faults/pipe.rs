@@ -1,9 +1,11 @@
 //! The gateway as a client launches it: on its standard input and output.
 
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 
 use protocol::{Era, Version, meta};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
@@ -17,11 +19,13 @@ pub(crate) struct Pipe {
     output: BufReader<ChildStdout>,
     said: JoinHandle<String>,
     next_id: u64,
+    /// Keeps the folder for as long as the gateway writes to it.
+    _folder: Arc<TempDir>,
 }
 
 impl Pipe {
     /// Launches `command`, which is `toolgate stdio` with its options.
-    pub(crate) fn launch(mut command: Command) -> Self {
+    pub(crate) fn launch(mut command: Command, folder: Arc<TempDir>) -> Self {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the gateway can be started");
         let mut stderr = child.stderr.take().expect("stderr is piped");
@@ -32,7 +36,7 @@ impl Pipe {
         });
         let input = child.stdin.take();
         let output = BufReader::with_capacity(64 * 1024, child.stdout.take().expect("stdout is piped"));
-        Self { child, input, output, said, next_id: 1 }
+        Self { child, input, output, said, next_id: 1, _folder: folder }
     }
 
     /// Opens the legacy session.

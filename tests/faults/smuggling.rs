@@ -92,7 +92,7 @@ fn set(address: SocketAddr) -> Vec<(&'static str, Vec<u8>, Verdict)> {
         (
             "CL of all then TE",
             raw(&format!("{}{}", cl(&chunks_n), te("chunked")), &chunks_and_second),
-            Refused,
+            OneThenClosed,
         ),
         ("TE then CL of all", raw(&format!("{}{}", te("chunked"), cl(&whole)), &chunks_and_second), OneThenClosed),
         ("CL 0 and TE", raw(&format!("{}{}", cl("0"), te("chunked")), &chunks), OneThenClosed),
@@ -100,7 +100,7 @@ fn set(address: SocketAddr) -> Vec<(&'static str, Vec<u8>, Verdict)> {
         (
             "CL and TE in other case",
             raw(&format!("{}tRANSFER-eNCODING: chunked\r\n", cl(&n)), &chunks),
-            Refused,
+            OneThenClosed,
         ),
         // Transfer-Encoding that is not exactly `chunked`.
         ("TE identity", raw(&te("identity"), &body), Refused),

@@ -158,7 +158,7 @@ fn audit_names_the_agent_and_how_it_is_known() {
 
         // Without a token: whoever started the gateway says who calls.
         let place = Place::new(two_servers());
-        let mut pipe = crate::pipe::Pipe::launch(place.command(&["stdio", "--agent", "desk"]));
+        let mut pipe = place.launch_with(&["stdio", "--agent", "desk"]);
         pipe.initialize().await;
         pipe.call(Era::Legacy, "one__echo", json!({"text": "x"})).await;
         let (status, _) = pipe.end().await;

@@ -15,9 +15,9 @@ mod workspace;
 
 const EXAMPLES: &str = "Examples:
   cargo xtask tidy              check layers, file headers, names and sizes
-  cargo xtask setup             prepare .test-env (Python, Node, cargo tools); instant when nothing changed
+  cargo xtask setup             prepare .test-env (Python, Node, cargo tools); instant if nothing changed
   cargo xtask test              prepare, build the gateway, run every test
-  cargo xtask test e2e::clients run only the tests whose name contains the filter
+  cargo xtask test e2e          run one test binary (or package, or the tests with this in their name)
   cargo xtask test --no-setup   run with .test-env as it is";
 
 #[derive(Parser)]

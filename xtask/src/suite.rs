@@ -17,7 +17,7 @@ const TEST_THREADS: &str = "2";
 /// What to run.
 #[derive(Args)]
 pub(crate) struct Request {
-    /// Run only the tests whose name contains this (and no doctests)
+    /// Run only the tests whose name, binary or package contains this (and no doctests)
     filter: Option<String>,
     /// Leave .test-env as it is
     #[arg(long)]
@@ -44,9 +44,10 @@ pub(crate) fn run_tests(request: &Request) -> Result<()> {
 
 fn nextest(filter: Option<&str>) -> Result<()> {
     let mut command = cargo();
-    command
-        .args(["nextest", "run", "--workspace", "--no-fail-fast", "--test-threads", TEST_THREADS])
-        .args(filter);
+    command.args(["nextest", "run", "--workspace", "--no-fail-fast", "--test-threads", TEST_THREADS]);
+    if let Some(filter) = filter {
+        command.args(["--filterset", &format!("test(~{filter}) + binary(~{filter}) + package(~{filter})")]);
+    }
     command.env("PATH", path_with_tools()?);
     command.env("TOOLGATE_BIN", gateway()).env("TOOLGATE_TEST_ENV", environment::folder());
     run("the tests", command.current_dir(workspace::root()))

@@ -10,7 +10,6 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use aws_lc_rs::rand;
 use parking_lot::{Condvar, Mutex};
 
 use crate::{
@@ -304,6 +303,6 @@ impl Drop for Owner {
 
 fn random_run() -> [u8; CallId::RUN_BYTES] {
     let mut run = [0; CallId::RUN_BYTES];
-    rand::fill(&mut run).expect("the system gives random bytes to a running process");
+    getrandom::fill(&mut run).expect("the system gives random bytes to a running process");
     run
 }

@@ -11,7 +11,6 @@ use std::{
 };
 
 use audit::SessionTag;
-use aws_lc_rs::rand;
 use bytes::Bytes;
 use catalog::View;
 use domain::PrincipalKey;
@@ -73,7 +72,7 @@ impl Session {
     /// Makes a session outside any table: the one client of a stdio door.
     pub(crate) fn open(opening: Opening) -> Result<Self, SessionError> {
         let mut random = [0; ID_BYTES];
-        rand::fill(&mut random).map_err(|_| SessionError::TooMany)?;
+        getrandom::fill(&mut random).map_err(|_| SessionError::TooMany)?;
         let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self {
             tag: SessionTag::of(&id),

@@ -9,7 +9,6 @@ use std::{
     time::SystemTime,
 };
 
-use aws_lc_rs::rand;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use domain::{Secret, TokenId};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
@@ -165,7 +164,7 @@ fn create_private_folder(folder: &Path) -> Result<(), StoreError> {
 
 fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
-    rand::fill(&mut bytes).map_err(|_| StoreError::NoRandomness)?;
+    getrandom::fill(&mut bytes).map_err(|_| StoreError::NoRandomness)?;
     Ok(bytes)
 }
 

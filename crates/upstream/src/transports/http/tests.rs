@@ -8,4 +8,3 @@ mod large;
 mod listening;
 mod sessions;
 mod stage;
-mod tlscheck;
