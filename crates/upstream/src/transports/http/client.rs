@@ -4,6 +4,8 @@
 //! never decompressed, because compression is never asked for.
 
 use std::{
+    error::Error,
+    io,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -51,8 +53,8 @@ enum Pool {
 /// Why there is no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// There is no connection; nothing was sent.
-    Unreachable,
+    /// There is no connection, for this reason; nothing was sent.
+    Unreachable(&'static str),
     /// The request may have been sent.
     Broken,
 }
@@ -92,7 +94,11 @@ impl Client {
             Pool::Plain(client) => client.request(request).await,
             Pool::Tls(client) => client.request(request).await,
         };
-        sent.map_err(|error| if error.is_connect() { Failure::Unreachable } else { Failure::Broken })
+        sent.map_err(
+            |error| {
+                if error.is_connect() { Failure::Unreachable(reason(&error)) } else { Failure::Broken }
+            },
+        )
     }
 
     /// Returns where a response sends us: only redirections that keep method and body, and only within the origin,
@@ -131,6 +137,31 @@ impl Pool {
         let https = HttpsConnectorBuilder::new().with_tls_config(ClientConfig::clone(tls)).https_only();
         Self::Tls(builder.build(https.enable_all_versions().wrap_connector(connector)))
     }
+}
+
+/// Says for a person why a connection could not be made. Nothing of the server's own words is in it.
+fn reason(error: &(dyn Error + 'static)) -> &'static str {
+    let mut reason = "it cannot be connected to";
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.to_string() == "dns error" {
+            reason = "its host name is not known";
+        }
+        // An I/O error that wraps another error does not name it as its source.
+        let io = error.downcast_ref::<io::Error>();
+        reason = match io.map(io::Error::kind) {
+            Some(io::ErrorKind::ConnectionRefused) => "it refuses connections",
+            Some(io::ErrorKind::TimedOut) => "it did not take a connection in time",
+            Some(_) | None => reason,
+        };
+        let wrapped = io.and_then(io::Error::get_ref).map(|wrapped| wrapped as &(dyn Error + 'static));
+        match wrapped.unwrap_or(error).downcast_ref::<rustls::Error>() {
+            Some(rustls::Error::InvalidCertificate(_)) => return "its certificate is not trusted",
+            Some(_) => return "TLS cannot be agreed on with it",
+            None => cause = wrapped.or_else(|| error.source()),
+        }
+    }
+    reason
 }
 
 fn target(url: &Url) -> Option<Uri> {

@@ -80,17 +80,16 @@ impl HttpConnection {
         }
     }
 
-    /// Runs something in the background if there is room for it. Outside a runtime, or in one that ends, it is not
-    /// done. An errand that dies leaves nothing behind.
+    /// Runs something in the background if there is room for it, until the connection is closed. Outside a runtime, or
+    /// in one that ends, it is not done. An errand that dies leaves nothing behind.
     fn run_errand(&self, patience: Duration, errand: impl Future<Output = ()> + Send + 'static) {
         let Ok(room) = Arc::clone(&self.errands).try_acquire_owned() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        self.tasks.spawn_on(
-            async move {
-                let _ = tokio::time::timeout(patience, errand).await;
-                drop(room);
-            },
-            &runtime,
-        );
+        let closing = self.closing.clone();
+        let errand = async move {
+            let _ = closing.run_until_cancelled(tokio::time::timeout(patience, errand)).await;
+            drop(room);
+        };
+        self.tasks.spawn_on(errand, &runtime);
     }
 }

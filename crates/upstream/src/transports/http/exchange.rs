@@ -184,9 +184,9 @@ impl HttpConnection {
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, CallError> {
         self.client.send(request).await.map_err(|failure| match failure {
-            Failure::Unreachable => {
+            Failure::Unreachable(reason) => {
                 self.check_reach();
-                self.unavailable("it cannot be connected to")
+                self.unavailable(reason)
             }
             Failure::Broken => self.lost("the connection ended before the answer"),
         })

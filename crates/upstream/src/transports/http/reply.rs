@@ -16,7 +16,7 @@ use super::{
     body::Collecting,
     cancel::CancelGuard,
     chunks::{ResultChunks, Value},
-    events::{End, EventStream, Next},
+    events::{EventStream, Next},
     json::{self, Found},
     scope::{Meaning, Scope},
 };
@@ -46,6 +46,14 @@ enum State {
     /// The answer came with the head of the response.
     Answered(Result<Bytes, CallError>),
     Over,
+}
+
+/// What one step of reading brought.
+enum Received {
+    /// A message to be understood, or nothing yet.
+    Message(Option<Message>),
+    /// The final answer.
+    Answer(Event),
 }
 
 /// A stream that will go on, or the reason why it does not.
@@ -96,40 +104,47 @@ impl HttpReply {
 
     async fn advance(&mut self) -> Result<Event, CallError> {
         loop {
-            if let Some(message) = self.scope.next_waiting() {
-                if let Some(event) = self.take(message)? {
-                    return Ok(event);
-                }
-                continue;
-            }
-            match &mut self.state {
-                State::Json(body) => match json::find(body, self.scope.id_text()).await {
-                    Ok(Found::Whole(body)) => {
-                        self.scope.read(&self.connection, &body)?;
-                        self.state = State::Read;
-                    }
-                    Ok(Found::Result(result)) => {
-                        let parts = body.split();
-                        return self.stream(parts, result);
-                    }
-                    Err(bad) => return Err(self.connection.bad_answer(bad)),
+            let message = match self.scope.next_waiting() {
+                Some(message) => Some(message),
+                None => match self.receive().await? {
+                    Received::Message(message) => message,
+                    Received::Answer(answer) => return Ok(answer),
                 },
-                State::Read => {
-                    return Err(self.connection.protocol("its answer is no answer to the request"));
-                }
-                State::Events(stream) => match stream.next().await {
-                    Next::Data(data) => self.scope.read(&self.connection, &data)?,
-                    Next::TooLarge => return Err(self.connection.too_large()),
-                    Next::Ended(end) => self.state = State::Resuming(self.resume(end)?),
-                },
-                State::Resuming(resuming) => {
-                    let stream = resuming.await?;
-                    self.state = State::Events(stream);
-                }
-                State::Answered(error) => return error.clone().map(Event::Error),
-                State::Over => return Err(self.connection.protocol(AFTER_THE_END)),
+            };
+            if let Some(message) = message
+                && let Some(event) = self.take(message)?
+            {
+                return Ok(event);
             }
         }
+    }
+
+    /// Waits for the next thing to arrive. Cancel safe.
+    async fn receive(&mut self) -> Result<Received, CallError> {
+        let connection = &self.connection;
+        match &mut self.state {
+            State::Json(body) => match json::find(body, self.scope.id_text()).await {
+                Ok(Found::Whole(body)) => {
+                    self.state = State::Read;
+                    return self.scope.read(connection, &body).map(Received::Message);
+                }
+                Ok(Found::Result(result)) => {
+                    let parts = body.split();
+                    return self.stream(parts, result).map(Received::Answer);
+                }
+                Err(bad) => return Err(connection.bad_answer(bad)),
+            },
+            State::Events(stream) => match stream.next().await {
+                Next::Data(data) => return self.scope.read(connection, &data).map(Received::Message),
+                Next::TooLarge => return Err(connection.too_large()),
+                Next::Ended(end) => self.state = State::Resuming(self.scope.resume(connection, end)?),
+            },
+            State::Resuming(resuming) => self.state = State::Events(resuming.await?),
+            State::Read => return Err(connection.protocol("its answer is no answer to the request")),
+            State::Answered(error) => return error.clone().map(Event::Error).map(Received::Answer),
+            State::Over => return Err(connection.protocol(AFTER_THE_END)),
+        }
+        Ok(Received::Message(None))
     }
 
     /// Finds out what a message means to this reply; `None` if it was nothing to hand on.
@@ -165,11 +180,6 @@ impl HttpReply {
         if let Some(guard) = self.guard.take() {
             guard.disarm();
         }
-    }
-
-    /// Takes up a stream that broke off, or says that the answer is lost.
-    fn resume(&mut self, end: End) -> Result<Resuming, CallError> {
-        self.scope.resume(&self.connection, end)
     }
 }
 

@@ -75,23 +75,29 @@ impl Scope {
         self.waiting.pop_front()
     }
 
-    /// Reads a message, or an array of messages, which 2025-03-26 allows.
+    /// Reads a message, or an array of messages, which 2025-03-26 allows; those behind the first one wait.
     ///
     /// # Errors
     /// [`CallError::Protocol`] if it is no message, but names our request: nothing better will come.
-    pub(super) fn read(&mut self, connection: &HttpConnection, data: &Bytes) -> Result<(), CallError> {
+    pub(super) fn read(
+        &mut self,
+        connection: &HttpConnection,
+        data: &Bytes,
+    ) -> Result<Option<Message>, CallError> {
         if data.first() == Some(&b'[') && self.home.is_some() {
             self.waiting.extend(messages(data));
-            return Ok(());
+            return Ok(self.waiting.pop_front());
         }
         match envelope::parse(data) {
-            Ok(message) => self.waiting.push_back(message),
+            Ok(message) => Ok(Some(message)),
             Err(malformed) if malformed.id.as_ref() == Some(&self.id_json) => {
-                return Err(connection.protocol("its answer is no JSON-RPC message"));
+                Err(connection.protocol("its answer is no JSON-RPC message"))
             }
-            Err(_) => connection.counters.garbage.add_one(),
+            Err(_) => {
+                connection.counters.garbage.add_one();
+                Ok(None)
+            }
         }
-        Ok(())
     }
 
     /// Finds out what a message means. What is for others is handed on to them or answered.

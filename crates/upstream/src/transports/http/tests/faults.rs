@@ -143,3 +143,15 @@ async fn each_worker_has_connections_of_its_own() {
     crate::worker::enter(0);
     server.has_connections(2).await;
 }
+
+#[tokio::test]
+async fn a_server_without_tls_behind_an_https_address_is_unavailable() {
+    let url = serve_once(|mut stream| async move {
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+    })
+    .await;
+    let line = connect(&url.replace("http://", "https://"), MODERN);
+    let answer = ask(&line.connection, call(&ECHO, None)).await;
+    let Err(CallError::Unavailable { reason, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!(reason, "TLS cannot be agreed on with it");
+}

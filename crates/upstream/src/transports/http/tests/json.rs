@@ -173,7 +173,8 @@ async fn a_server_that_is_not_there_is_unavailable_and_then_closed() {
     drop(listener);
     let line = connect(&url, MODERN);
     let answer = ask(&line.connection, call(&ECHO, None)).await;
-    assert!(matches!(answer, Err(CallError::Unavailable { .. })), "{answer:?}");
+    let Err(CallError::Unavailable { reason, .. }) = answer else { panic!("{answer:?}") };
+    assert_eq!(reason, "it refuses connections");
     let reason = tokio::time::timeout(PATIENCE, line.connection.closed()).await.unwrap();
     assert_eq!(reason, "it cannot be connected to");
 }
