@@ -160,7 +160,7 @@ fn r27_nesting_of_any_depth_ends_no_thread_and_has_an_answer() {
                     format!(r#"{{"jsonrpc":"2.0","id":{nested},"method":"ping"}}"#),
                     format!(r#"{{"jsonrpc":"2.0","id":1,"method":{nested}}}"#),
                     format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":{nested}}}}}"#),
-                    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"one__echo","_meta":{nested}}}}}"#),
+                    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"one__echo","arguments":{opened}}}}}"#),
                 ];
                 for body in bodies {
                     pipe.send(body.as_bytes()).await;

@@ -107,48 +107,48 @@ fn s64_a_flood_on_stderr_is_bounded_cleaned_and_in_nobodys_way() {
 #[test]
 fn r12_a_child_killed_in_a_call_costs_one_error_and_the_next_call_works() {
     within(USUAL, async {
-        let place = Place::new(json!({"one": child(&["--pids", "pids"]), "other": child(&[])}));
-        let gateway = place.serve().await;
-        gateway.ready().await;
+        // A gateway for each: a child that dies often in a row is restarted ever later.
         for era in [Era::Modern, Era::Legacy] {
-            for signal in [Signal::KILL, Signal::SEGV, Signal::TERM] {
-                let mut client = gateway.client(era).await;
-                let mut watcher = gateway.client(Era::Modern).await;
-                let hanging = watched_hang(&mut watcher).await;
-                let call = client.call_request("5", "one__hang", json!({}));
-                let killing = async {
-                    eventually(|| async { hanging_is(&gateway, hanging + 1).await }).await;
-                    let pid = *pids(&place.file("pids")).last().expect("a child");
-                    let pid = rustix::process::Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
-                    rustix::process::kill_process(pid, signal).expect("the child runs");
-                    Instant::now()
-                };
-                let (response, killed) = tokio::join!(client.send(&call), killing);
-                assert!(killed.elapsed() < ERROR_WITHIN, "{era:?} {signal:?}: {:?}", killed.elapsed());
-                let messages = response.messages();
-                assert_eq!(messages.len(), 1, "{messages:?}");
-                assert_eq!((failure(&messages[0]), outcome(&messages[0])), ("SERVER_LOST", "unknown"), "{messages:?}");
-                // The very next call, without waiting for the restart.
-                assert_eq!(text(&client.call("one__echo", json!({"text": "next"})).await), "next");
+            let place = Place::new(json!({"one": child(&["--pids", "pids"]), "other": child(&[])}));
+            let gateway = place.serve().await;
+            gateway.ready().await;
+            for signal in [Signal::KILL, Signal::ABORT, Signal::TERM] {
+                kill_in_a_call(&gateway, &place.file("pids"), era, signal).await;
             }
-        }
-        no_zombies(&gateway).await;
-        let trail = gateway.trail.clone();
-        gateway.stop().await;
-        assert_eq!(trail.ends().iter().filter(|end| end["outcome"] == "unknown").count(), 6);
-        for pid in pids(&place.file("pids")) {
-            assert!(!process::runs(pid), "{pid} is left");
+            no_zombies(&gateway).await;
+            let trail = gateway.trail.clone();
+            gateway.stop().await;
+            assert_eq!(trail.ends().iter().filter(|end| end["outcome"] == "unknown").count(), 3);
+            for pid in pids(&place.file("pids")) {
+                assert!(!process::runs(pid), "{pid} is left");
+            }
         }
     });
 }
 
-async fn watched_hang(watcher: &mut crate::client::Client) -> u64 {
-    let seen = watcher.call("one__seen", json!({})).await;
-    seen["result"]["structuredContent"]["hanging"].as_u64().expect("a count")
+async fn kill_in_a_call(gateway: &Gateway, pids_file: &Path, era: Era, signal: Signal) {
+    let mut client = gateway.client(era).await;
+    let call = client.call_request("5", "one__hang", json!({}));
+    let killing = async {
+        eventually(|| async { hanging_is(gateway, 1).await }).await;
+        let pid = *pids(pids_file).last().expect("a child");
+        let pid = rustix::process::Pid::from_raw(i32::try_from(pid).expect("a pid")).expect("a pid");
+        rustix::process::kill_process(pid, signal).expect("the child runs");
+        Instant::now()
+    };
+    let (response, killed) = tokio::join!(client.send(&call), killing);
+    assert!(killed.elapsed() < ERROR_WITHIN, "{era:?} {signal:?}: {:?}", killed.elapsed());
+    let messages = response.messages();
+    assert_eq!(messages.len(), 1, "{messages:?}");
+    assert_eq!((failure(&messages[0]), outcome(&messages[0])), ("SERVER_LOST", "unknown"), "{messages:?}");
+    // The very next call, without waiting for the restart.
+    assert_eq!(text(&client.call("one__echo", json!({"text": "next"})).await), "next");
 }
 
+/// Tells whether so many calls hang at the child that runs now.
 async fn hanging_is(gateway: &Gateway, count: u64) -> Option<()> {
-    (watched_hang(&mut gateway.client(Era::Modern).await).await == count).then_some(())
+    let seen = gateway.client(Era::Modern).await.call("one__seen", json!({})).await;
+    (seen["result"]["structuredContent"]["hanging"] == count).then_some(())
 }
 
 #[test]

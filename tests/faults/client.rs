@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use protocol::{Era, Version, meta};
 use serde_json::{Value, json};
 
+use crate::limit::LOOK_AGAIN;
 use crate::wire::{Events, Request, Response, Wire};
 
 /// A client.
@@ -101,6 +102,18 @@ impl Client {
     /// Calls a tool, and returns the answer to this very call.
     pub(crate) async fn call(&mut self, tool: &str, arguments: Value) -> Value {
         self.ask("tools/call", json!({"name": tool, "arguments": arguments})).await
+    }
+
+    /// Calls a server's `echo` until it is answered; the test's limit bounds it.
+    pub(crate) async fn until_answered(&mut self, server: &str) {
+        loop {
+            let answer = self.call(&format!("{server}__echo"), json!({"text": "x"})).await;
+            if failure(&answer).is_empty() {
+                assert_eq!(text(&answer), "x");
+                return;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     /// Returns the names of the tools, in the order of the listing.

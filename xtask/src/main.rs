@@ -17,7 +17,9 @@ const EXAMPLES: &str = "Examples:
   cargo xtask tidy              check layers, file headers, names and sizes
   cargo xtask setup             prepare .test-env (Python, Node, cargo tools); instant if nothing changed
   cargo xtask test              prepare, build the gateway, run every test
-  cargo xtask test e2e          run one test binary (or package, or the tests with this in their name)
+  cargo xtask test clients::    run only the tests with this in their name
+  cargo xtask test -- --test e2e
+                                run one test binary: what follows `--` is for nextest
   cargo xtask test --no-setup   run with .test-env as it is";
 
 #[derive(Parser)]

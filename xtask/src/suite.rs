@@ -17,8 +17,11 @@ const TEST_THREADS: &str = "2";
 /// What to run.
 #[derive(Args)]
 pub(crate) struct Request {
-    /// Run only the tests whose name, binary or package contains this (and no doctests)
+    /// Run only the tests whose name contains this (and no doctests)
     filter: Option<String>,
+    /// More arguments for `cargo nextest run`
+    #[arg(last = true)]
+    nextest: Vec<String>,
     /// Leave .test-env as it is
     #[arg(long)]
     no_setup: bool,
@@ -33,21 +36,19 @@ pub(crate) fn run_tests(request: &Request) -> Result<()> {
         "building the gateway",
         cargo().args(["build", "--package", "toolgate"]).current_dir(workspace::root()),
     )?;
-    if request.filter.is_none() {
+    if request.filter.is_none() && request.nextest.is_empty() {
         run(
             "the doctests",
             cargo().args(["test", "--doc", "--workspace", "--quiet"]).current_dir(workspace::root()),
         )?;
     }
-    nextest(request.filter.as_deref())
+    nextest(request)
 }
 
-fn nextest(filter: Option<&str>) -> Result<()> {
+fn nextest(request: &Request) -> Result<()> {
     let mut command = cargo();
     command.args(["nextest", "run", "--workspace", "--no-fail-fast", "--test-threads", TEST_THREADS]);
-    if let Some(filter) = filter {
-        command.args(["--filterset", &format!("test(~{filter}) + binary(~{filter}) + package(~{filter})")]);
-    }
+    command.args(&request.filter).args(&request.nextest);
     command.env("PATH", path_with_tools()?);
     command.env("TOOLGATE_BIN", gateway()).env("TOOLGATE_TEST_ENV", environment::folder());
     run("the tests", command.current_dir(workspace::root()))

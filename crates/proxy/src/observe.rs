@@ -1,11 +1,12 @@
 //! Every call is written down: the begin line before anything is sent, the end line when its outcome is known.
 //! A call that cannot be recorded is not made. Dropping a [`Record`] unfinished is an end as well: a cancelled call.
 
-use std::time::Instant;
+use std::{sync::LazyLock, time::Instant};
 
 use audit::{Begin, End, OpenCall, Outcome};
 use bytes::Bytes;
 use catalog::Route;
+use memchr::memmem::Finder;
 use protocol::Object;
 use serde_json::value::RawValue;
 
@@ -112,7 +113,8 @@ fn outcome_of(result: &Bytes) -> Outcome {
     if result.len() > MAX_INSPECTED_BYTES {
         return Outcome::Returned;
     }
-    if memchr::memmem::find(result, b"isError").is_none() {
+    static IS_ERROR: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new("isError"));
+    if IS_ERROR.find(result).is_none() {
         return Outcome::Ok;
     }
     match Object::parse(result, &[]) {

@@ -59,7 +59,8 @@ fn start_worker(index: usize, connections: Arc<Connections>) -> io::Result<mpsc:
         connections.drained().await;
     };
     thread::Builder::new().name(format!("worker-{index}")).spawn(move || {
-        upstream::worker::enter(index);
+        // Index 0 belongs to the main thread, which lists and greets; its connections must not serve calls.
+        upstream::worker::enter(index + 1);
         runtime.block_on(serve);
     })?;
     Ok(sender)

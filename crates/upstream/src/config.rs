@@ -117,7 +117,7 @@ pub enum Startup {
 }
 
 /// One upstream, checked: exactly one way to reach it, all bounds within their limits.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ServerSettings {
     id: ServerId,
     transport: TransportSettings,
@@ -129,7 +129,7 @@ pub struct ServerSettings {
 }
 
 /// How a server is reached.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TransportSettings {
     /// A child process on standard input and output.
     Child(ChildSettings),
@@ -140,7 +140,7 @@ pub enum TransportSettings {
 }
 
 /// A child process, checked: no part holds a NUL byte, and the names of variables are names.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ChildSettings {
     program: String,
     arguments: Vec<Secret<String>>,
@@ -149,7 +149,7 @@ pub struct ChildSettings {
 }
 
 /// An HTTP endpoint, checked: an `http` or `https` address without user name, headers that may be sent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HttpSettings {
     endpoint: Endpoint,
     headers: Arc<[(String, Secret<String>)]>,

@@ -21,7 +21,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     CallError, Outgoing, Reply, ServerState, Settings,
-    config::{DEFAULT_TIMEOUT_MS, ServerSettings, TransportSettings},
+    config::{DEFAULT_TIMEOUT_MS, ServerSettings},
     outgoing::Forwarded,
     server::{Link, Server},
     supervisor,
@@ -118,7 +118,7 @@ impl Upstreams {
         let mut after = HashMap::with_capacity(servers.len());
         let mut fresh = Vec::new();
         for (id, settings) in servers {
-            let kept = before.get(&id).filter(|server| is_same(&server.settings, &settings));
+            let kept = before.get(&id).filter(|server| server.settings == settings);
             let server = kept.cloned().unwrap_or_else(|| {
                 let server = Arc::new(Server::new(settings, self.0.shared.stop.child_token()));
                 fresh.push(Arc::clone(&server));
@@ -264,33 +264,6 @@ impl Upstreams {
     fn server(&self, id: &ServerId) -> Option<Arc<Server>> {
         self.0.table.load().get(id).cloned()
     }
-}
-
-/// Tells whether a server may keep its connection.
-fn is_same(a: &ServerSettings, b: &ServerSettings) -> bool {
-    let bounds = |settings: &ServerSettings| {
-        (
-            settings.era(),
-            settings.startup(),
-            settings.timeout(),
-            settings.max_in_flight(),
-            settings.probe_timeout(),
-        )
-    };
-    let is_same_transport = match (a.transport(), b.transport()) {
-        (TransportSettings::Child(a), TransportSettings::Child(b)) => {
-            (a.program(), a.arguments(), a.environment(), a.directory())
-                == (b.program(), b.arguments(), b.environment(), b.directory())
-        }
-        (TransportSettings::Http(a), TransportSettings::Http(b)) => {
-            (a.endpoint(), a.headers()) == (b.endpoint(), b.headers())
-        }
-        (TransportSettings::Builtin(a), TransportSettings::Builtin(b)) => a == b,
-        (TransportSettings::Child(_) | TransportSettings::Http(_) | TransportSettings::Builtin(_), _) => {
-            false
-        }
-    };
-    is_same_transport && bounds(a) == bounds(b)
 }
 
 impl std::fmt::Debug for Upstreams {

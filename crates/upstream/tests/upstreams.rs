@@ -11,6 +11,8 @@ mod builtin;
 mod calls;
 #[path = "upstreams/eras.rs"]
 mod eras;
+#[path = "upstreams/http.rs"]
+mod http;
 #[path = "upstreams/lives.rs"]
 mod lives;
 #[path = "upstreams/stage.rs"]
@@ -29,7 +31,8 @@ fn main() -> ExitCode {
     if let Some(code) = stub::play(args_os()) {
         return code;
     }
-    let tests = [bad_output::TESTS, builtin::TESTS, calls::TESTS, eras::TESTS, lives::TESTS].concat();
+    let tests =
+        [bad_output::TESTS, builtin::TESTS, calls::TESTS, eras::TESTS, http::TESTS, lives::TESTS].concat();
     let trials = tests.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
             test();

@@ -1,8 +1,11 @@
 //! What a modern request must carry in headers and `_meta`, and that they agree with the body (specification
 //! 2026-07-28, Streamable HTTP: server validation; SEP-2243). The order of the checks is the conformance suite's.
 
+use std::sync::LazyLock;
+
 use catalog::{Route, View};
 use http::HeaderMap;
+use memchr::memmem::Finder;
 use protocol::{Era, Object, Request, Routing, Version, header, meta, method};
 use serde_json::Value;
 
@@ -35,7 +38,8 @@ fn is_later_revision(headers: &HeaderMap) -> bool {
 }
 
 fn carries_version(params: &[u8]) -> bool {
-    memchr::memmem::find(params, meta::PROTOCOL_VERSION.as_bytes()).is_some()
+    static NAME: LazyLock<Finder<'_>> = LazyLock::new(|| Finder::new(meta::PROTOCOL_VERSION));
+    NAME.find(params).is_some()
         && Object::parse(params, &[])
             .ok()
             .and_then(|params| meta::parse(params.get("_meta")?).ok())

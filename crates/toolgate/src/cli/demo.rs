@@ -45,12 +45,17 @@ const SCENES: [Scene; 4] = [
         arguments: || json!({"name": "secrets"}),
     },
     Scene { title: "failed: the tool itself says so", tool: "demo__fail", arguments: || json!({}) },
-    Scene { title: "timed out: the tool is slower than allowed", tool: "demo__slow", arguments: || json!({"ms": 5000}) },
+    Scene {
+        title: "timed out: the tool is slower than allowed",
+        tool: "demo__slow",
+        arguments: || json!({"ms": 5000}),
+    },
 ];
 
 pub(super) fn run() -> Result<ExitCode, CliError> {
     let failed = |error: &dyn std::fmt::Display| CliError::Gateway(error.to_string());
-    let folder = tempfile::Builder::new().prefix("toolgate-demo-").tempdir().map_err(|error| failed(&error))?;
+    let folder =
+        tempfile::Builder::new().prefix("toolgate-demo-").tempdir().map_err(|error| failed(&error))?;
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
     let shown = runtime.block_on(show(folder.path()));
     runtime.shutdown_timeout(Duration::from_secs(1));
@@ -70,9 +75,13 @@ async fn show(folder: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sy
         let (address, token) = (gateway.address(), token.clone());
         let (tool, arguments) = (scene.tool, (scene.arguments)());
         let call = format!("{tool} {arguments}");
-        let answer = tokio::task::spawn_blocking(move || call_tool(address, &token, tool, &arguments)).await??;
+        let answer =
+            tokio::task::spawn_blocking(move || call_tool(address, &token, tool, &arguments)).await??;
         let audited = last_end_line(gateway.audit_file())?;
-        output::print(&format!("\n{}\n  call    {call}\n  answer  {answer}\n  audit   {audited}", scene.title))?;
+        output::print(&format!(
+            "\n{}\n  call    {call}\n  answer  {answer}\n  audit   {audited}",
+            scene.title
+        ))?;
     }
     gateway.stop().await;
     Ok(())
@@ -90,7 +99,12 @@ fn token(folder: &Path) -> Result<Secret<String>, identity::StoreError> {
 }
 
 /// Calls a tool with one stateless request. HTTP/1.0 has one answer on a connection and no chunks.
-fn call_tool(address: SocketAddr, token: &Secret<String>, tool: &str, arguments: &Value) -> io::Result<String> {
+fn call_tool(
+    address: SocketAddr,
+    token: &Secret<String>,
+    tool: &str,
+    arguments: &Value,
+) -> io::Result<String> {
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {},
