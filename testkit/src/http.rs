@@ -38,8 +38,7 @@ impl FakeServer {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("a bound port has an address");
         let handling = Arc::new(Handling::new(script, broadcast::Sender::new(BROADCAST)));
-        let server =
-            Self { address, handling, tasks: Mutex::default(), is_deaf: watch::Sender::new(false) };
+        let server = Self { address, handling, tasks: Mutex::default(), is_deaf: watch::Sender::new(false) };
         server.spawn(listener);
         server
     }

@@ -7,8 +7,10 @@ use serde_json::{Value, json};
 use crate::asked::{Asked, Speaks};
 
 /// The tools that every fake server has; each kind adds its own.
-pub const TOOLS: &[&str] =
-    &["echo", "write", "bytes", "raw", "error", "fail", "hang", "progress", "garbage", "twice", "relist", "seen"];
+pub const TOOLS: &[&str] = &[
+    "echo", "write", "bytes", "raw", "error", "fail", "hang", "progress", "garbage", "twice", "relist",
+    "seen",
+];
 
 /// What a fake server is.
 #[derive(Debug, Clone)]
@@ -71,10 +73,13 @@ impl Said {
                 [format!(r#"{{"jsonrpc":"2.0","id":{id},"result":"#).as_bytes(), result, b"}"].concat()
             }
             (Self::Result(result), IdPlace::Last) => {
-                [&br#"{"result":"#[..], result, format!(r#","jsonrpc":"2.0","id":{id}}}"#).as_bytes()].concat()
+                [&br#"{"result":"#[..], result, format!(r#","jsonrpc":"2.0","id":{id}}}"#).as_bytes()]
+                    .concat()
             }
             (Self::Error { code, message }, _) => {
-                json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}}).to_string().into()
+                json!({"jsonrpc": "2.0", "id": id, "error": {"code": code, "message": message}})
+                    .to_string()
+                    .into()
             }
         }
     }
@@ -105,7 +110,8 @@ pub fn greeting(script: &Script, names: &[&str], asked: &Asked) -> Option<Said> 
 }
 
 fn listing(script: &Script, names: &[&str]) -> Vec<Value> {
-    let plain = |name: &&str| json!({"name": name, "description": "a fake", "inputSchema": {"type": "object"}});
+    let plain =
+        |name: &&str| json!({"name": name, "description": "a fake", "inputSchema": {"type": "object"}});
     names.iter().map(plain).chain(script.tools.iter().cloned()).collect()
 }
 
@@ -203,7 +209,9 @@ mod tests {
 
     #[test]
     fn bytes_has_the_asked_size() {
-        let call = asked(r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"bytes","arguments":{"size":5000}}}"#);
+        let call = asked(
+            r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"bytes","arguments":{"size":5000}}}"#,
+        );
         let Some(Said::Result(result)) = plain_tool(&Script::new(Speaks::Legacy), &call) else { panic!() };
         assert_eq!(result.len(), 5000);
         serde_json::from_slice::<Value>(&result).expect("it is JSON");

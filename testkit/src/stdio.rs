@@ -135,7 +135,8 @@ impl Child {
 
     fn tell(&self, asked: &Asked) -> Said {
         let account = self.account();
-        let told = json!({"calls": account.calls, "hanging": account.hanging, "cancelled": account.cancelled});
+        let told =
+            json!({"calls": account.calls, "hanging": account.hanging, "cancelled": account.cancelled});
         said::data(asked.era, &told)
     }
 
@@ -177,5 +178,6 @@ fn write(bytes: &[u8]) {
 /// Appends a line to a file in one write, so that it is there even if the process is killed right after.
 fn append(file: &std::path::Path, line: &str) {
     let file = OpenOptions::new().append(true).create(true).open(file);
-    file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes())).expect("the record can be written");
+    file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
+        .expect("the record can be written");
 }

@@ -32,21 +32,49 @@ fn ids_of_every_json_type_are_echoed_or_refused() {
         let mut other = gateway.client(Era::Legacy).await;
         let mut pipe = Place::new(json!({"one": child(&[])})).launch();
         let long = format!("\"{}\"", "i".repeat(500));
-        let echoed = ["1", "0", "-1", "1.0", "1e2", "-0.0", "123456789012345678901234567890", "\"\"", "\"a\"", "\"1\"", "\"\\u0041\"", "\"\\\"\\\\\"", "\"\u{1f600}\"", &long];
+        let echoed = [
+            "1",
+            "0",
+            "-1",
+            "1.0",
+            "1e2",
+            "-0.0",
+            "123456789012345678901234567890",
+            "\"\"",
+            "\"a\"",
+            "\"1\"",
+            "\"\\u0041\"",
+            "\"\\\"\\\\\"",
+            "\"\u{1f600}\"",
+            &long,
+        ];
         for id in echoed {
-            let response = Wire::connect(gateway.address).await.ask(&modern_call(id, "one__echo", json!({"text": "x"}))).await;
+            let response = Wire::connect(gateway.address)
+                .await
+                .ask(&modern_call(id, "one__echo", json!({"text": "x"})))
+                .await;
             let body = String::from_utf8(response.body).expect("JSON");
             assert!(body.contains(&format!("\"id\":{id},")), "{id}: {body}");
-            let line = pipe::request(Era::Modern, id, "tools/call", json!({"name": "one__echo", "arguments": {"text": "x"}}));
+            let line = pipe::request(
+                Era::Modern,
+                id,
+                "tools/call",
+                json!({"name": "one__echo", "arguments": {"text": "x"}}),
+            );
             pipe.send(line.as_bytes()).await;
             let answer = String::from_utf8(pipe.line().await.expect("an answer")).expect("JSON");
             assert!(answer.contains(&format!("\"id\":{id},")), "{id}: {answer}");
         }
         let too_long = format!("\"{}\"", "i".repeat(600));
         for id in ["null", "true", "false", "[]", "[1]", "{}", "{\"a\":1}", &too_long] {
-            let response = Wire::connect(gateway.address).await.ask(&modern_call(id, "one__echo", json!({}))).await;
+            let response =
+                Wire::connect(gateway.address).await.ask(&modern_call(id, "one__echo", json!({}))).await;
             let message = response.message();
-            assert_eq!((response.head.status, &message["error"]["code"]), (400, &json!(-32600)), "{id}: {message}");
+            assert_eq!(
+                (response.head.status, &message["error"]["code"]),
+                (400, &json!(-32600)),
+                "{id}: {message}"
+            );
             assert!(message["id"].is_null(), "{message}");
             pipe.send(pipe::request(Era::Modern, id, "ping", json!({})).as_bytes()).await;
             let answer = pipe.message().await;
@@ -90,7 +118,11 @@ fn what_is_no_message_is_refused_with_the_code_for_it() {
         for (body, code) in cases {
             let shown = String::from_utf8_lossy(body).into_owned();
             let response = Wire::connect(gateway.address).await.ask(&with_body(&sound, body)).await;
-            assert_eq!((response.head.status, &response.message()["error"]["code"]), (400, &json!(code)), "{shown}");
+            assert_eq!(
+                (response.head.status, &response.message()["error"]["code"]),
+                (400, &json!(code)),
+                "{shown}"
+            );
             if !body.trim_ascii().is_empty() {
                 pipe.send(body).await;
                 let answer = pipe.message().await;
@@ -159,8 +191,12 @@ fn r27_nesting_of_any_depth_ends_no_thread_and_has_an_answer() {
                     opened.clone(),
                     format!(r#"{{"jsonrpc":"2.0","id":{nested},"method":"ping"}}"#),
                     format!(r#"{{"jsonrpc":"2.0","id":1,"method":{nested}}}"#),
-                    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":{nested}}}}}"#),
-                    format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"one__echo","arguments":{opened}}}}}"#),
+                    format!(
+                        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":{nested}}}}}"#
+                    ),
+                    format!(
+                        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"one__echo","arguments":{opened}}}}}"#
+                    ),
                 ];
                 for body in bodies {
                     pipe.send(body.as_bytes()).await;

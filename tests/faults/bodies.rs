@@ -111,7 +111,21 @@ fn s15_a_compressed_body_is_refused_unread() {
         process::reset_peak(gateway.pid());
         let before = process::memory_kib(gateway.pid(), "VmRSS");
         let plain = modern_call("1", "one__write", json!({"mark": "compressed"}));
-        let codings = ["gzip", "br", "zstd", "deflate", "compress", "x-gzip", "gzip, gzip", "identity, gzip", "gzip, identity", "GZIP", "*", "", "unknown"];
+        let codings = [
+            "gzip",
+            "br",
+            "zstd",
+            "deflate",
+            "compress",
+            "x-gzip",
+            "gzip, gzip",
+            "identity, gzip",
+            "gzip, identity",
+            "GZIP",
+            "*",
+            "",
+            "unknown",
+        ];
         for coding in codings {
             let mut bomb = plain.clone().with("Content-Encoding", coding);
             bomb.body = BOMB.to_vec();
@@ -128,7 +142,8 @@ fn s15_a_compressed_body_is_refused_unread() {
         let grown = process::memory_kib(gateway.pid(), "VmHWM").saturating_sub(before);
         assert!(grown < GROWTH_KIB, "{grown} KiB");
         assert!(upstream.seen().marks().is_empty());
-        let accepted = Wire::connect(gateway.address).await.ask(&plain.with("Content-Encoding", "identity")).await;
+        let accepted =
+            Wire::connect(gateway.address).await.ask(&plain.with("Content-Encoding", "identity")).await;
         assert_eq!(accepted.head.status, 200);
     });
 }
@@ -139,18 +154,35 @@ fn s15_other_media_types_are_refused_and_answers_fit_what_is_accepted() {
         let gateway = Place::new(json!({"one": child(&[])})).serve().await;
         gateway.ready().await;
         let call = || modern_call("1", "one__echo", json!({"text": "x"}));
-        let status = |request: Request| async move { Wire::connect(gateway.address).await.ask(&request).await.head.status };
-        for media_type in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/jsonx", "application/json-seq", "", "*/*", "text/json"] {
+        let status = |request: Request| async move {
+            Wire::connect(gateway.address).await.ask(&request).await.head.status
+        };
+        for media_type in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "multipart/form-data",
+            "application/jsonx",
+            "application/json-seq",
+            "",
+            "*/*",
+            "text/json",
+        ] {
             assert_eq!(status(call().set("Content-Type", media_type)).await, 415, "{media_type:?}");
         }
         assert_eq!(status(call().without("Content-Type")).await, 415);
-        for media_type in ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/json;"] {
+        for media_type in
+            ["application/json", "application/json; charset=utf-8", "APPLICATION/JSON", "application/json;"]
+        {
             assert_eq!(status(call().set("Content-Type", media_type)).await, 200, "{media_type:?}");
         }
         for accept in ["text/html", "image/*", "application/xml", "text/event-streams"] {
             assert_eq!(status(call().set("Accept", accept)).await, 406, "{accept:?}");
         }
-        for (accept, answered) in [("application/json", "application/json"), ("text/event-stream", "text/event-stream"), ("*/*", "application/json")] {
+        for (accept, answered) in [
+            ("application/json", "application/json"),
+            ("text/event-stream", "text/event-stream"),
+            ("*/*", "application/json"),
+        ] {
             let response = Wire::connect(gateway.address).await.ask(&call().set("Accept", accept)).await;
             assert_eq!((response.head.status, response.head.header("content-type")), (200, Some(answered)));
             assert_eq!(text(&response.message()), "x");

@@ -16,7 +16,8 @@ use crate::process;
 /// What the issue allows between a child's death and the error of its call.
 const ERROR_WITHIN: Duration = Duration::from_secs(1);
 /// What every child gets beside what is declared for it, and the counter that stops loops of gateways.
-const INHERITED: [&str; 9] = ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER", "TOOLGATE_DEPTH"];
+const INHERITED: [&str; 9] =
+    ["HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER", "TOOLGATE_DEPTH"];
 
 /// Reads the process ids that children left in a file.
 fn pids(file: &Path) -> Vec<u32> {
@@ -57,7 +58,9 @@ fn s62_a_child_inherits_only_what_is_declared() {
         assert_eq!(variables["DECLARED"], "yes", "{variables:?}");
         let leaked: Vec<&String> = variables
             .keys()
-            .filter(|name| *name != "DECLARED" && !INHERITED.contains(&name.as_str()) && !name.starts_with("LC_"))
+            .filter(|name| {
+                *name != "DECLARED" && !INHERITED.contains(&name.as_str()) && !name.starts_with("LC_")
+            })
             .collect();
         assert!(leaked.is_empty(), "{leaked:?}");
         assert!(!told.to_string().contains("-secret"));
@@ -78,7 +81,8 @@ fn s64_a_flood_on_stderr_is_bounded_cleaned_and_in_nobodys_way() {
         let flood = scaled(64_000_000);
         let mut server = child(&[]);
         server["env"] = json!({"API_KEY": "sk-very-secret-0123456789"});
-        let place = Place::new(json!({"loud": server, "calm": child(&[])})).with_variable("TOOLGATE_LOG", "debug");
+        let place =
+            Place::new(json!({"loud": server, "calm": child(&[])})).with_variable("TOOLGATE_LOG", "debug");
         let gateway = place.serve().await;
         gateway.ready().await;
         process::reset_peak(gateway.pid());
@@ -99,7 +103,12 @@ fn s64_a_flood_on_stderr_is_bounded_cleaned_and_in_nobodys_way() {
         let (_, log) = gateway.stop().await;
         assert!(log.contains("[secret]") && log.contains("suppressed"), "the log has a sample and a count");
         assert!(!log.contains("sk-very-secret"), "a secret in the log");
-        assert!(!log.contains('\u{1b}') && !log.contains('\r') && !log.contains('\u{7}') && !log.contains('\u{2028}'));
+        assert!(
+            !log.contains('\u{1b}')
+                && !log.contains('\r')
+                && !log.contains('\u{7}')
+                && !log.contains('\u{2028}')
+        );
         assert!(log.len() < 1_000_000, "{} bytes of log", log.len());
     });
 }
@@ -157,7 +166,13 @@ fn r12_every_way_to_exit_is_one_error_for_each_call_in_flight() {
         let place = Place::new(json!({"one": child(&[]), "other": child(&[])}));
         let gateway = place.serve().await;
         gateway.ready().await;
-        let ends = [json!({"code": 0}), json!({"code": 1}), json!({"signal": "SEGV"}), json!({"signal": "ABRT"}), json!({"signal": "KILL"})];
+        let ends = [
+            json!({"code": 0}),
+            json!({"code": 1}),
+            json!({"signal": "SEGV"}),
+            json!({"signal": "ABRT"}),
+            json!({"signal": "KILL"}),
+        ];
         for end in ends {
             // Three in flight, the fourth ends the process.
             let mut calls = Vec::new();
@@ -171,7 +186,11 @@ fn r12_every_way_to_exit_is_one_error_for_each_call_in_flight() {
             assert_eq!((failure(&ended), outcome(&ended)), ("SERVER_LOST", "unknown"), "{end}: {ended}");
             for call in calls {
                 let answer = call.await.expect("the task ends");
-                assert_eq!((failure(&answer), outcome(&answer)), ("SERVER_LOST", "unknown"), "{end}: {answer}");
+                assert_eq!(
+                    (failure(&answer), outcome(&answer)),
+                    ("SERVER_LOST", "unknown"),
+                    "{end}: {answer}"
+                );
             }
             assert_eq!(text(&client.call("other__echo", json!({"text": "x"})).await), "x");
             assert_eq!(text(&client.call("one__echo", json!({"text": "x"})).await), "x", "{end}");

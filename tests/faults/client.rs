@@ -18,6 +18,8 @@ pub(crate) struct Client {
     token: Option<String>,
     target: String,
     next_id: u64,
+    /// The last answer was the last on this connection.
+    is_closed: bool,
 }
 
 /// Where a client calls, and as whom.
@@ -56,6 +58,7 @@ impl Door {
             token: self.token.clone(),
             target: self.target.clone(),
             next_id: 1,
+            is_closed: false,
         };
         if era == Era::Legacy {
             let response = client.wire.ask(&client.request("0", "initialize", initialize())).await;
@@ -125,10 +128,11 @@ impl Client {
 
     /// Sends a request, and connects anew first if the gateway closed the last connection.
     pub(crate) async fn send(&mut self, request: &Request) -> Response {
-        let response = self.wire.ask(request).await;
-        if response.head.closes() {
+        if std::mem::take(&mut self.is_closed) {
             self.wire = Wire::connect(self.address).await;
         }
+        let response = self.wire.ask(request).await;
+        self.is_closed = response.head.closes();
         response
     }
 

@@ -30,7 +30,10 @@ struct Tally {
 #[test]
 fn r56_requests_and_answers_are_one_to_one_and_the_books_agree() {
     within(Duration::from_secs(170), async {
-        let web = [FakeServer::start(Script::new(Speaks::Legacy)).await, FakeServer::start(Script::new(Speaks::Modern)).await];
+        let web = [
+            FakeServer::start(Script::new(Speaks::Legacy)).await,
+            FakeServer::start(Script::new(Speaks::Modern)).await,
+        ];
         let mut servers = json!({"web0": http(&web[0]), "web1": http(&web[1])});
         for number in 0..CHILDREN {
             let era = if number % 2 == 0 { "legacy" } else { "modern" };
@@ -69,7 +72,10 @@ fn r56_requests_and_answers_are_one_to_one_and_the_books_agree() {
                     assert_eq!(answer["id"].to_string(), id, "{answer}");
                     match tool {
                         "error" => {
-                            assert_eq!((&answer["error"]["code"], &answer["error"]["message"]), (&json!(-32050), &json!(mark)));
+                            assert_eq!(
+                                (&answer["error"]["code"], &answer["error"]["message"]),
+                                (&json!(-32050), &json!(mark))
+                            );
                             tally.server_errors += 1;
                         }
                         "no_such_tool" => {
@@ -78,7 +84,10 @@ fn r56_requests_and_answers_are_one_to_one_and_the_books_agree() {
                         }
                         _ if failure(answer) != "" => tally.lost += 1,
                         "fail" => {
-                            assert_eq!((text(answer), &answer["result"]["isError"]), (mark.as_str(), &json!(true)));
+                            assert_eq!(
+                                (text(answer), &answer["result"]["isError"]),
+                                (mark.as_str(), &json!(true))
+                            );
                             tally.tool_errors += 1;
                         }
                         _ => {
@@ -101,7 +110,11 @@ fn r56_requests_and_answers_are_one_to_one_and_the_books_agree() {
         }
         let calls = each * CLIENTS;
         assert_eq!(total.lost, 0, "{total:?}");
-        let outcomes = [("ok", total.results), ("tool_error", total.tool_errors), ("error", total.server_errors + total.unknown_tools)];
+        let outcomes = [
+            ("ok", total.results),
+            ("tool_error", total.tool_errors),
+            ("error", total.server_errors + total.unknown_tools),
+        ];
         for (outcome, count) in outcomes {
             let counted = gateway.metric("toolgate_calls_total", &format!("\"{outcome}\"")).await;
             assert_eq!(counted as usize, count, "{outcome}: {total:?}");

@@ -110,11 +110,11 @@ fn r26_a_torn_last_line_is_cut_off_at_the_next_start_and_told() {
         let mut client = gateway.client(Era::Modern).await;
         client.call("one__write", json!({"mark": "before"})).await;
         gateway.stop().await;
-        let whole = std::fs::read(&place.trail().0).expect("the trail");
+        let whole = std::fs::read(&place.trail().file).expect("the trail");
         let last = whole[..whole.len() - 1].iter().rposition(|byte| *byte == b'\n').expect("lines") + 1;
         // Every way in which the last line can be torn.
         for end in [last + 1, last + 10, whole.len() - 10, whole.len() - 1] {
-            std::fs::write(&place.trail().0, &whole[..end]).expect("the trail can be written");
+            std::fs::write(&place.trail().file, &whole[..end]).expect("the trail can be written");
             let report = place.trail().verify().await;
             assert_eq!(report["torn_bytes"], (end - last) as u64, "{report}");
             let gateway = place.serve().await;
@@ -168,9 +168,9 @@ fn a_trail_that_was_edited_shortened_or_reordered_is_found() {
             client.call("one__write", json!({"mark": format!("call {number}")})).await;
         }
         gateway.stop().await;
-        let text = std::fs::read_to_string(&place.trail().0).expect("the trail");
+        let text = std::fs::read_to_string(&place.trail().file).expect("the trail");
         let lines: Vec<&str> = text.lines().collect();
-        assert!(verify(&place.trail().0).await.0);
+        assert!(verify(&place.trail().file).await.0);
         let write = |lines: Vec<String>| {
             let file = place.file("changed.jsonl");
             std::fs::write(&file, lines.join("\n") + "\n").expect("a file");
@@ -217,7 +217,8 @@ fn a_connection_that_dies_takes_nothing_with_it() {
         let place = place("written");
         let gateway = place.serve().await;
         for cut in [1, 30, 200] {
-            let request = crate::client::modern_call("1", "one__write", json!({"mark": "cut"})).bytes(gateway.address);
+            let request =
+                crate::client::modern_call("1", "one__write", json!({"mark": "cut"})).bytes(gateway.address);
             let mut wire = Wire::connect(gateway.address).await;
             wire.send(&request[..cut.min(request.len() - 1)]).await.expect("sent");
         }

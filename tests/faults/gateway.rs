@@ -102,7 +102,7 @@ impl Place {
 
     /// Returns the audit trail at its usual place.
     pub(crate) fn trail(&self) -> Trail {
-        Trail(self.state().join("audit.jsonl"))
+        Trail::new(self.state().join("audit.jsonl"), Arc::clone(&self.folder))
     }
 
     /// Returns a command of the program that finds this place's state and nothing of ours.

@@ -1,9 +1,11 @@
 //! The gateway as a client launches it: on its standard input and output.
 
+use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
 use protocol::{Era, Version, meta};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -16,7 +18,7 @@ use crate::client;
 pub(crate) struct Pipe {
     pub(crate) child: Child,
     input: Option<ChildStdin>,
-    output: BufReader<ChildStdout>,
+    output: Option<BufReader<ChildStdout>>,
     said: JoinHandle<String>,
     next_id: u64,
     /// Keeps the folder for as long as the gateway writes to it.
@@ -35,7 +37,8 @@ impl Pipe {
             String::from_utf8_lossy(&said).into_owned()
         });
         let input = child.stdin.take();
-        let output = BufReader::with_capacity(64 * 1024, child.stdout.take().expect("stdout is piped"));
+        let stdout = child.stdout.take().expect("stdout is piped");
+        let output = Some(BufReader::with_capacity(64 * 1024, stdout));
         Self { child, input, output, said, next_id: 1, _folder: folder }
     }
 
@@ -57,7 +60,8 @@ impl Pipe {
     /// Reads a line as it came, without its end; `None` when the gateway closed its side.
     pub(crate) async fn line(&mut self) -> Option<Vec<u8>> {
         let mut line = Vec::new();
-        self.output.read_until(b'\n', &mut line).await.expect("the pipe can be read");
+        let output = self.output.as_mut().expect("the output is open");
+        output.read_until(b'\n', &mut line).await.expect("the pipe can be read");
         line.pop().map(|_| line)
     }
 
@@ -102,11 +106,49 @@ impl Pipe {
         self.input = None;
     }
 
+    /// Calls a tool and waits for its answer; an answer to `passed_over` may come before it.
+    pub(crate) async fn call_passing_over(&mut self, era: Era, tool: &str, passed_over: &str) -> Value {
+        let id = self.begin(era, "tools/call", json!({"name": tool, "arguments": {}})).await;
+        loop {
+            let message = self.message().await;
+            let answered = message["id"].to_string();
+            if answered == id {
+                return message;
+            }
+            assert!(message.get("method").is_some() || answered == passed_over, "{message}");
+        }
+    }
+
+    /// Sends a request if the gateway still reads.
+    pub(crate) async fn try_begin(&mut self, era: Era, method: &str, params: Value) -> io::Result<()> {
+        self.next_id += 1;
+        let line = request(era, &self.next_id.to_string(), method, params) + "\n";
+        let input = self.input.as_mut().expect("the input is open");
+        input.write_all(line.as_bytes()).await?;
+        input.flush().await
+    }
+
+    /// Closes the client's end of the gateway's output.
+    pub(crate) fn close_output(&mut self) {
+        self.output = None;
+    }
+
+    /// Sends a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a pid")).expect("a pid");
+        kill_process(pid, signal).expect("the gateway can be signalled");
+    }
+
+    /// Waits for the end; returns what was said on stderr too.
+    pub(crate) async fn ended(mut self) -> (ExitStatus, String) {
+        let status = self.child.wait().await.expect("the gateway can be waited for");
+        (status, self.said.await.expect("stderr was read"))
+    }
+
     /// Closes the client's side and waits for the end; returns what was said on stderr too.
     pub(crate) async fn end(mut self) -> (ExitStatus, String) {
         self.close();
-        let status = self.child.wait().await.expect("the gateway can be waited for");
-        (status, self.said.await.expect("stderr was read"))
+        self.ended().await
     }
 
     /// Returns the gateway's process id.

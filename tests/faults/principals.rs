@@ -47,7 +47,8 @@ fn s29_twenty_principals_with_equal_ids_get_only_their_own_answers() {
                         let id = if call % 3 == 0 { format!("\"{call}\"") } else { call.to_string() };
                         let tool = ["a__echo", "b__echo", "c__echo", "d__echo"][(call + principal) % 4];
                         let delay = if call % 50 == 0 { 5 } else { 0 };
-                        let request = client.call_request(&id, tool, json!({"text": mark, "delay_ms": delay}));
+                        let request =
+                            client.call_request(&id, tool, json!({"text": mark, "delay_ms": delay}));
                         let messages = client.send(&request).await.messages();
                         assert_eq!(messages.len(), 1, "{messages:?}");
                         assert_eq!(messages[0]["id"].to_string(), id, "an answer to another id");

@@ -13,9 +13,11 @@ const ADDED: &str = "\"resultType\":\"complete\",";
 
 /// Builds a result of about a megabyte with everything that a reader and writer would change.
 fn odd_result(era: Era) -> String {
-    let mut odd = String::from(r#"{ "zebra":1.0,"content" :[{"type":"text","text":"a\u0041\/\ud83d\ude00é","x-vendor":{"b":1,"a":2}}],"#);
+    let mut odd = String::from(
+        r#"{ "zebra":1.0,"content" :[{"type":"text","text":"a\u0041\/\ud83d\ude00é","x-vendor":{"b":1,"a":2}}],"#,
+    );
     odd.push_str(r#""numbers":[1.0,1e2,1E+2,-0.0,-0,0.10,12345678901234567890123,-99999999999999999999999,1.7976931348623157e309,5e-324,1e400],"#);
-    odd.push_str(r#""_meta":{"com.example/v":{"z":null,"a":[ ],"m":{ }},"com.example/v2":"\u2028\u0000"},"twice":1,"twice":2,"Content":"case","#);
+    odd.push_str(r#""_meta":{"com.example/v":{"z":null,"a":[ ],"m":{ }},"com.example/v2":"\u2028\u0000","twice":1,"twice":2},"Content":"case","#);
     if era == Era::Modern {
         odd.push_str(r#""resultType":"complete","#);
     }
@@ -35,12 +37,18 @@ fn odd_result(era: Era) -> String {
 /// Takes the result out of a message by its text, not by reading it.
 fn result_of(message: &[u8]) -> &str {
     let text = std::str::from_utf8(message).expect("UTF-8").trim_end();
-    let at = text.find("\"result\":").unwrap_or_else(|| panic!("no result: {text:.300}")) + "\"result\":".len();
+    let at =
+        text.find("\"result\":").unwrap_or_else(|| panic!("no result: {text:.300}")) + "\"result\":".len();
     text[at..].strip_suffix('}').expect("the end of the message")
 }
 
 /// Returns the message in the body of an answer.
-async fn message_over_http(client: &mut Client, tool: &str, arguments: serde_json::Value, accept: &str) -> Vec<u8> {
+async fn message_over_http(
+    client: &mut Client,
+    tool: &str,
+    arguments: serde_json::Value,
+    accept: &str,
+) -> Vec<u8> {
     let request = client.call_request("1", tool, arguments).set("Accept", accept);
     let response = client.send(&request).await;
     assert_eq!(response.head.status, 200, "{:?}", response.head);
@@ -67,8 +75,17 @@ fn check(seen: &str, expected: &[String], what: &str) {
     }
     let wanted = &expected[0];
     let at = seen.bytes().zip(wanted.bytes()).take_while(|(a, b)| a == b).count();
-    let around = |text: &str| String::from_utf8_lossy(&text.as_bytes()[at.saturating_sub(40)..(at + 40).min(text.len())]).into_owned();
-    panic!("{what}: {} bytes and not {}; at {at}: {:?} and not {:?}", seen.len(), wanted.len(), around(seen), around(wanted));
+    let around = |text: &str| {
+        String::from_utf8_lossy(&text.as_bytes()[at.saturating_sub(40)..(at + 40).min(text.len())])
+            .into_owned()
+    };
+    panic!(
+        "{what}: {} bytes and not {}; at {at}: {:?} and not {:?}",
+        seen.len(),
+        wanted.len(),
+        around(seen),
+        around(wanted)
+    );
 }
 
 #[test]
@@ -81,7 +98,9 @@ fn a_megabyte_of_oddities_is_the_same_bytes_at_both_ends() {
             script.raw = odd.clone().into();
             let upstream = FakeServer::start(script).await;
             let word = if upstream_era == Era::Legacy { "legacy" } else { "modern" };
-            let place = Place::new(json!({"web": http(&upstream), "pipe": child(&["--speaks", word, "--raw", "raw"])}));
+            let place = Place::new(
+                json!({"web": http(&upstream), "pipe": child(&["--speaks", word, "--raw", "raw"])}),
+            );
             std::fs::write(place.file("raw"), &odd).expect("the raw result");
             let gateway = place.serve().await;
             gateway.ready().await;
@@ -101,7 +120,9 @@ fn a_megabyte_of_oddities_is_the_same_bytes_at_both_ends() {
                 for (tool, framing, id) in ways {
                     let arguments = json!({"framing": framing, "id": id});
                     let what = format!("{upstream_era:?} {tool} {framing} id {id} to {client_era:?}");
-                    for accept in ["application/json", "text/event-stream", "application/json, text/event-stream"] {
+                    for accept in
+                        ["application/json", "text/event-stream", "application/json, text/event-stream"]
+                    {
                         let message = message_over_http(&mut client, tool, arguments.clone(), accept).await;
                         check(result_of(&message), &expected, &format!("{what} over HTTP as {accept}"));
                     }
@@ -129,14 +150,22 @@ fn what_a_client_sends_arrives_as_it_was_sent() {
             gateway.ready().await;
             for era in [Era::Legacy, Era::Modern] {
                 let mut client = gateway.client(era).await;
-                let mut request = client.request("1", "tools/call", json!({"name": "one__echo", "arguments": "PLACE", "vendor": 1.5,
-                    "_meta": {"com.example/x": "kept", "progressToken": "mine"}}));
-                request.body = String::from_utf8(request.body).expect("JSON").replace("\"PLACE\"", arguments).into();
+                let mut request = client.request(
+                    "1",
+                    "tools/call",
+                    json!({"name": "one__echo", "arguments": "PLACE", "vendor": 1.5,
+                    "_meta": {"com.example/x": "kept", "progressToken": "mine"}}),
+                );
+                request.body =
+                    String::from_utf8(request.body).expect("JSON").replace("\"PLACE\"", arguments).into();
                 assert_eq!(client.send(&request).await.head.status, 200);
                 let body = upstream.seen().requests().pop().expect("a request").body;
                 let body = String::from_utf8(body.to_vec()).expect("JSON");
                 assert!(body.contains(arguments), "{speaks:?} {era:?}: {body}");
-                assert!(body.contains("\"vendor\":1.5") && body.contains("\"com.example/x\":\"kept\""), "{body}");
+                assert!(
+                    body.contains("\"vendor\":1.5") && body.contains("\"com.example/x\":\"kept\""),
+                    "{body}"
+                );
                 assert!(body.contains("\"name\":\"echo\"") && !body.contains("one__echo"), "{body}");
             }
         }

@@ -33,9 +33,15 @@ fn s28_a_session_is_of_use_only_to_the_principal_that_opened_it() {
             call().bearer(&ada).with("Mcp-Session-Id", b"\xff".to_vec()),
             call().bearer(&ada).with("Mcp-Session-Id", &session[..session.len() - 1]),
             call().bearer(&ada).with("Mcp-Session-Id", format!("{session}, {session}")),
-            call().bearer(&ada).with("Mcp-Session-Id", session.as_str()).with("Mcp-Session-Id", session.as_str()),
+            call()
+                .bearer(&ada)
+                .with("Mcp-Session-Id", session.as_str())
+                .with("Mcp-Session-Id", session.as_str()),
             call().bearer(&ada).with("Mcp-Session-Id", session.as_str()).at("/mcp/one"),
-            Request::plain("GET", "/mcp").bearer(&bob).with("Accept", "text/event-stream").with("Mcp-Session-Id", session.as_str()),
+            Request::plain("GET", "/mcp")
+                .bearer(&bob)
+                .with("Accept", "text/event-stream")
+                .with("Mcp-Session-Id", session.as_str()),
             Request::plain("DELETE", "/mcp").bearer(&bob).with("Mcp-Session-Id", session.as_str()),
         ];
         for (number, request) in strange.into_iter().enumerate() {
@@ -44,7 +50,8 @@ fn s28_a_session_is_of_use_only_to_the_principal_that_opened_it() {
         }
         assert_eq!(text(&own.call("one__echo", json!({"text": "still"})).await), "still", "nobody ended it");
 
-        let deleted = ask(Request::plain("DELETE", "/mcp").bearer(&ada).with("Mcp-Session-Id", session.as_str())).await;
+        let deleted =
+            ask(Request::plain("DELETE", "/mcp").bearer(&ada).with("Mcp-Session-Id", session.as_str())).await;
         assert!(matches!(deleted.head.status, 200 | 204), "{deleted:?}");
         let after = ask(call().bearer(&ada).with("Mcp-Session-Id", session.as_str())).await;
         assert_eq!((after.head.status, &after.message()["id"]), (404, &json!(1)), "{after:?}");
@@ -60,7 +67,8 @@ fn s28_session_ids_are_the_gateways_own_and_long_enough() {
         let mut seen = BTreeSet::new();
         let mut wire = Wire::connect(gateway.address).await;
         for _ in 0..100 {
-            let fixed = legacy("1", "initialize", &initialize()).with("Mcp-Session-Id", "chosen-by-the-client");
+            let fixed =
+                legacy("1", "initialize", &initialize()).with("Mcp-Session-Id", "chosen-by-the-client");
             let response = wire.ask(&fixed).await;
             let session = response.head.header("mcp-session-id").expect("a session").to_owned();
             assert_ne!(session, "chosen-by-the-client");

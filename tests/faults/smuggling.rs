@@ -94,7 +94,11 @@ fn set(address: SocketAddr) -> Vec<(&'static str, Vec<u8>, Verdict)> {
             raw(&format!("{}{}", cl(&chunks_n), te("chunked")), &chunks_and_second),
             OneThenClosed,
         ),
-        ("TE then CL of all", raw(&format!("{}{}", te("chunked"), cl(&whole)), &chunks_and_second), OneThenClosed),
+        (
+            "TE then CL of all",
+            raw(&format!("{}{}", te("chunked"), cl(&whole)), &chunks_and_second),
+            OneThenClosed,
+        ),
         ("CL 0 and TE", raw(&format!("{}{}", cl("0"), te("chunked")), &chunks), OneThenClosed),
         ("TE and CL 0", raw(&format!("{}{}", te("chunked"), cl("0")), &chunks), OneThenClosed),
         (

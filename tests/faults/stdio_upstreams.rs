@@ -19,16 +19,21 @@ async fn serve(place: Place) -> Gateway {
 #[test]
 fn r06_garbage_on_a_childs_output_loses_no_good_answer() {
     within(USUAL, async {
-        let kinds = ["text", "partial", "utf8", "nul", "bom", "crlf", "deep", "doubled", "stray", "request", "two"];
+        let kinds =
+            ["text", "partial", "utf8", "nul", "bom", "crlf", "deep", "doubled", "stray", "request", "two"];
         for era in ["legacy", "modern"] {
-            let gateway = serve(Place::new(json!({"one": child(&["--speaks", era, "--prelude", "text"])}))).await;
+            let gateway =
+                serve(Place::new(json!({"one": child(&["--speaks", era, "--prelude", "text"])}))).await;
             let mut tasks = Vec::new();
             for number in 0..4 {
-                let mut client = gateway.client(if number % 2 == 0 { Era::Legacy } else { Era::Modern }).await;
+                let mut client =
+                    gateway.client(if number % 2 == 0 { Era::Legacy } else { Era::Modern }).await;
                 tasks.push(tokio::spawn(async move {
                     for call in 0..scaled(50) {
                         let mark = format!("{number}/{call}");
-                        let answer = client.call("one__garbage", json!({"kind": kinds[call % kinds.len()], "text": mark})).await;
+                        let answer = client
+                            .call("one__garbage", json!({"kind": kinds[call % kinds.len()], "text": mark}))
+                            .await;
                         assert_eq!(text(&answer), mark);
                     }
                 }));
@@ -38,7 +43,10 @@ fn r06_garbage_on_a_childs_output_loses_no_good_answer() {
             }
             let server = gateway.server("one").await;
             assert_eq!((&server["state"], &server["restarts"]), (&json!("ready"), &json!(0)), "{server}");
-            assert!(server["findings"].to_string().contains("Listening on stdio"), "a sample is shown: {server}");
+            assert!(
+                server["findings"].to_string().contains("Listening on stdio"),
+                "a sample is shown: {server}"
+            );
             assert!(!server["findings"].to_string().contains('\u{1b}'));
         }
     });
@@ -85,7 +93,8 @@ fn r07_a_childs_message_of_100_mb_is_an_error_for_its_call_alone() {
         assert!(grown < 64 * 1024, "{grown} KiB");
         // What fits is delivered.
         let answer = eventually(|| async {
-            let answer = gateway.client(Era::Modern).await.call("one__bytes", json!({"size": 10_000_000})).await;
+            let answer =
+                gateway.client(Era::Modern).await.call("one__bytes", json!({"size": 10_000_000})).await;
             (failure(&answer) == "").then_some(answer)
         })
         .await;
@@ -112,7 +121,13 @@ fn r14_a_child_that_answers_twice_or_late_answers_once() {
             assert_eq!(text(&next), "next");
             // On the pipe a second answer would show as a line too many.
             for call in 0..scaled(50) {
-                let id = pipe.begin(era, "tools/call", json!({"name": "one__twice", "arguments": {"text": call.to_string()}})).await;
+                let id = pipe
+                    .begin(
+                        era,
+                        "tools/call",
+                        json!({"name": "one__twice", "arguments": {"text": call.to_string()}}),
+                    )
+                    .await;
                 assert_eq!(text(&pipe.answer(&id).await), call.to_string());
             }
         }
@@ -157,7 +172,9 @@ fn r10_a_mute_child_delays_nobody() {
         let started = Instant::now();
         let tools = client.tools().await;
         assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
-        assert!(tools.contains(&"good__echo".to_owned()) && !tools.iter().any(|tool| tool.starts_with("mute")));
+        assert!(
+            tools.contains(&"good__echo".to_owned()) && !tools.iter().any(|tool| tool.starts_with("mute"))
+        );
         gateway.until_server("slow", |server| server["state"] == "ready").await;
         assert_eq!(text(&client.call("slow__echo", json!({"text": "x"})).await), "x");
         let (status, _) = gateway.stop().await;

@@ -42,7 +42,9 @@ fn a_caller_without_a_valid_token_is_turned_away() {
         for request in &refused {
             let response = Wire::connect(gateway.address).await.ask(request).await;
             assert_eq!(response.head.status, 401, "{request:?}");
-            assert!(response.head.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer")));
+            assert!(
+                response.head.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer"))
+            );
             assert!(!String::from_utf8_lossy(&response.body).contains(&token));
         }
         let accepted = Wire::connect(gateway.address).await.ask(&call().bearer(&token)).await;
@@ -51,7 +53,10 @@ fn a_caller_without_a_valid_token_is_turned_away() {
         let (_, said) = gateway.stop().await;
         assert!(!said.contains(&token), "a token in the log");
         assert_eq!(trail.events("auth_failed").len(), refused.len());
-        assert!(!std::fs::read_to_string(&trail.0).expect("the trail").contains(&token), "a token in audit");
+        assert!(
+            !std::fs::read_to_string(&trail.file).expect("the trail").contains(&token),
+            "a token in audit"
+        );
     });
 }
 
@@ -111,7 +116,8 @@ fn a_token_for_one_server_sees_and_calls_only_that() {
             let hidden = client.call("two__echo", json!({"text": "x"})).await;
             let unknown = client.call("six__echo", json!({"text": "x"})).await;
             assert_eq!(hidden["error"]["code"], -32602, "{hidden}");
-            let without_name = |answer: &Value| answer["error"].to_string().replace("two", "?").replace("six", "?");
+            let without_name =
+                |answer: &Value| answer["error"].to_string().replace("two", "?").replace("six", "?");
             assert_eq!(without_name(&hidden), without_name(&unknown));
             // The endpoint of the hidden server shows nothing.
             let mut hidden = door.only("two").open(era).await;
@@ -119,7 +125,10 @@ fn a_token_for_one_server_sees_and_calls_only_that() {
             let (hidden_list, unknown_list) =
                 (hidden.ask("tools/list", json!({})).await, unknown.ask("tools/list", json!({})).await);
             assert_eq!(hidden_list["result"]["tools"], unknown_list["result"]["tools"]);
-            assert_eq!(hidden_list.get("error").map(|e| &e["code"]), unknown_list.get("error").map(|e| &e["code"]));
+            assert_eq!(
+                hidden_list.get("error").map(|e| &e["code"]),
+                unknown_list.get("error").map(|e| &e["code"])
+            );
             let hidden_call = hidden.call("echo", json!({"text": "x"})).await;
             let unknown_call = unknown.call("echo", json!({"text": "x"})).await;
             assert_eq!(hidden_call["error"], unknown_call["error"]);
@@ -153,8 +162,13 @@ fn audit_names_the_agent_and_how_it_is_known() {
             assert_eq!((&end["agent_id"], &end["outcome"]), (&json!("reviewer"), &json!("ok")));
             assert_eq!((&begin["server"], &begin["method"]), (&json!("one"), &json!("tools/call")));
         }
-        let sessions: Vec<&Value> = calls.values().map(|call| &call.begin.as_ref().expect("a begin")["session"]).collect();
-        assert_eq!(sessions.iter().filter(|session| session.is_string()).count(), 1, "only the legacy call has one");
+        let sessions: Vec<&Value> =
+            calls.values().map(|call| &call.begin.as_ref().expect("a begin")["session"]).collect();
+        assert_eq!(
+            sessions.iter().filter(|session| session.is_string()).count(),
+            1,
+            "only the legacy call has one"
+        );
 
         // Without a token: whoever started the gateway says who calls.
         let place = Place::new(two_servers());

@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::process::Command;
 
 use crate::environment;
 
 /// A trail's file.
 #[derive(Debug, Clone)]
-pub(crate) struct Trail(pub(crate) PathBuf);
+pub(crate) struct Trail {
+    pub(crate) file: PathBuf,
+    /// Keeps the folder for as long as somebody reads the trail.
+    _folder: Arc<TempDir>,
+}
 
 /// The two lines of one call.
 #[derive(Debug, Clone, Default)]
@@ -20,9 +26,14 @@ pub(crate) struct Call {
 }
 
 impl Trail {
+    /// Names the trail in a folder.
+    pub(crate) fn new(file: PathBuf, folder: Arc<TempDir>) -> Self {
+        Self { file, _folder: folder }
+    }
+
     /// Returns the whole lines, in their order.
     pub(crate) fn lines(&self) -> Vec<Value> {
-        let bytes = std::fs::read(&self.0).unwrap_or_default();
+        let bytes = std::fs::read(&self.file).unwrap_or_default();
         let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(&[][..], |end| &bytes[..end]);
         let lines = whole.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         lines.map(|line| serde_json::from_slice(line).expect("a line is one JSON object")).collect()
@@ -53,7 +64,7 @@ impl Trail {
 
     /// Checks the trail with the program; returns its report.
     pub(crate) async fn verify(&self) -> Value {
-        let (sound, said) = verify(&self.0).await;
+        let (sound, said) = verify(&self.file).await;
         assert!(sound, "the trail is not sound: {said}");
         serde_json::from_str(&said).unwrap_or_else(|_| panic!("no report: {said}"))
     }

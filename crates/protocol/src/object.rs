@@ -14,6 +14,9 @@ use smallvec::SmallVec;
 /// Most members an object of ours may have; real envelopes and parameters have fewer than twenty.
 const MAX_MEMBERS: usize = 256;
 
+/// Members of a usual object; they are kept without an allocation, and moving more would cost more than one.
+const USUAL_MEMBERS: usize = 4;
+
 /// Why an object is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
@@ -42,7 +45,7 @@ struct Member<'a> {
 /// The members of one JSON object, in their order, each with the place of its value in the source.
 pub struct Object<'a> {
     source: &'a [u8],
-    members: SmallVec<[Member<'a>; 8]>,
+    members: SmallVec<[Member<'a>; USUAL_MEMBERS]>,
 }
 
 impl<'a> Object<'a> {
@@ -162,7 +165,7 @@ fn shown(key: &str) -> String {
     key.chars().take(40).flat_map(char::escape_debug).collect()
 }
 
-struct Members<'a>(SmallVec<[Member<'a>; 8]>);
+struct Members<'a>(SmallVec<[Member<'a>; USUAL_MEMBERS]>);
 
 impl<'de> Deserialize<'de> for Members<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -41,17 +41,19 @@ pub(crate) struct Client {
     pub(crate) info: Option<Bytes>,
     /// The legacy session, if it has one.
     pub(crate) session: Option<Arc<Session>>,
+    /// How many gateways the request has passed before this one.
+    pub(crate) passed: u32,
 }
 
 impl Client {
     /// A client of the modern era: everything it says comes with the request itself.
-    pub(crate) const fn modern(version: Version) -> Self {
-        Self { version, info: None, session: None }
+    pub(crate) const fn modern(version: Version, passed: u32) -> Self {
+        Self { version, info: None, session: None, passed }
     }
 
     /// A client whose `initialize` opened this session.
-    pub(crate) fn of_session(session: Arc<Session>) -> Self {
-        Self { version: session.version(), info: session.client_info().cloned(), session: Some(session) }
+    pub(crate) fn of_session(session: Arc<Session>, passed: u32) -> Self {
+        Self { passed, version: session.version(), info: session.client_info().cloned(), session: Some(session) }
     }
 }
 

@@ -118,7 +118,8 @@ async fn send(
 fn caller(admission: &Admission) -> Caller {
     let client = admission.client();
     let log_level = client.session.as_ref().and_then(|session| session.log_level());
-    Caller { version: client.version, client_info: client.info.clone(), log_level: log_level.map(Into::into) }
+    let (client_info, log_level) = (client.info.clone(), log_level.map(Into::into));
+    Caller { version: client.version, client_info, log_level, passed: client.passed }
 }
 
 const fn what(routing: Routing) -> &'static str {

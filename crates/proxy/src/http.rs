@@ -11,6 +11,7 @@ mod post;
 mod receive;
 mod refusal;
 mod reply;
+mod rings;
 mod service;
 mod streams;
 

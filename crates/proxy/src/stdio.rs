@@ -184,7 +184,7 @@ impl Connection {
         let is_modern_method = matches!(&*request.method, "server/discover" | "subscriptions/listen");
         match declared {
             Some(version) => match version.parse::<Version>() {
-                Ok(version) if version.era() == Era::Modern => Ok(Client::modern(version)),
+                Ok(version) if version.era() == Era::Modern => Ok(Client::modern(version, 0)),
                 Ok(_) | Err(_) => Err(unsupported(&request.id, &version)),
             },
             None if is_modern_method => {
@@ -192,8 +192,8 @@ impl Connection {
                 Err(encode::error(Some(&request.id), code::INVALID_PARAMS, &text, None).into())
             }
             None => match self.session.lock().clone() {
-                Some(session) => Ok(Client::of_session(session)),
-                None => Ok(Client { version: Version::V2024_11_05, info: None, session: None }),
+                Some(session) => Ok(Client::of_session(session, 0)),
+                None => Ok(Client { version: Version::V2024_11_05, info: None, session: None, passed: 0 }),
             },
         }
     }

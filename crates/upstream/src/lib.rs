@@ -14,6 +14,7 @@ mod error;
 mod handshake;
 mod in_flight;
 mod inbox;
+mod instances;
 mod listing;
 mod metrics;
 mod outgoing;
@@ -29,6 +30,7 @@ mod transports;
 mod upstreams;
 
 pub use error::CallError;
+pub use instances::INSTANCES_HEADER;
 pub use metrics::CounterValues;
 pub use outgoing::{Caller, Outgoing};
 pub use reply::{Event, Payload, Reply, ResultStream};

@@ -29,6 +29,8 @@ pub struct Caller {
     pub client_info: Option<Bytes>,
     /// The log level that a legacy client set for its session.
     pub log_level: Option<Box<str>>,
+    /// How many gateways the request has passed before us.
+    pub passed: u32,
 }
 
 /// Parameters ready to be written towards one upstream.

@@ -61,6 +61,7 @@ impl Asker<'_> {
     /// Sends a request with `params`, which is JSON text.
     pub(crate) async fn send(&self, method: &str, params: String) -> Result<ReplySource, CallError> {
         let exchange = Exchange {
+            passed: 0,
             method,
             params: &Text(params),
             name: None,

@@ -110,6 +110,7 @@ impl Supervisor {
             result_bytes: settings.result_bytes,
             line_bytes: settings.line_bytes,
             depth: settings.depth.saturating_add(1),
+            instances: Arc::clone(&self.shared.instances),
         };
         match server.transport() {
             TransportSettings::Child(child) => {

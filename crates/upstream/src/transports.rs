@@ -15,7 +15,8 @@ use domain::{Credential, PrincipalKey, ServerId};
 use protocol::{Version, param_headers::ParamHeader};
 use tokio_util::task::TaskTracker;
 
-use crate::{CallError, Event, child::Grace, inbox::Inbox, metrics::Counters};
+use crate::{
+    instances::Instances,CallError, Event, child::Grace, inbox::Inbox, metrics::Counters};
 
 /// What every transport is given when it opens.
 #[derive(Clone)]
@@ -36,10 +37,14 @@ pub(crate) struct Opening {
     pub(crate) line_bytes: usize,
     /// What `TOOLGATE_DEPTH` and its header say.
     pub(crate) depth: u32,
+    /// The gateways that this one leads to (HTTP).
+    pub(crate) instances: Arc<Instances>,
 }
 
 /// One request on its way to an upstream. Its parameters are final except for the progress token.
 pub(crate) struct Exchange<'a> {
+    /// How many gateways the request has passed before us.
+    pub(crate) passed: u32,
     /// The method's name.
     pub(crate) method: &'a str,
     /// The parameters as they are to be written; the transport only adds its own progress token where it shares a

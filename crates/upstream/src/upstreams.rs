@@ -20,6 +20,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    instances::Instances,
     CallError, Outgoing, Reply, ServerState, Settings,
     config::{DEFAULT_TIMEOUT_MS, ServerSettings},
     outgoing::Forwarded,
@@ -56,6 +57,8 @@ pub(crate) struct Shared {
     pub(crate) own_info: String,
     /// The parameters of `initialize`.
     pub(crate) initialize: Bytes,
+    /// The gateways that this one leads to.
+    pub(crate) instances: Arc<Instances>,
 }
 
 /// Something that happened at an upstream, for the one who publishes the catalog.
@@ -98,6 +101,7 @@ impl Upstreams {
             own_info: settings.self_info.to_json(),
             initialize: settings.self_info.initialize_params(),
             settings,
+            instances: Instances::new(),
             events,
             settling: watch::Sender::new(()),
             stop: CancellationToken::new(),
@@ -105,6 +109,11 @@ impl Upstreams {
         });
         let inner = Inner { table: ArcSwap::default(), changing: Mutex::default(), shared };
         (Self(Arc::new(inner)), receiver)
+    }
+
+    /// Returns the ids of this gateway and of those behind it, as [`crate::INSTANCES_HEADER`] names them.
+    pub fn instances(&self) -> String {
+        self.0.shared.instances.named()
     }
 
     /// Makes `servers` the configured ones. Unchanged servers keep their connections; changed and removed ones get
@@ -137,6 +146,7 @@ impl Upstreams {
                 Some(current) if Arc::ptr_eq(current, server) => {}
                 Some(_) => server.stop.cancel(),
                 None => {
+                    self.0.shared.instances.forget(id);
                     // Said at once where there is room, so that it comes before a later return of the server.
                     let gone = UpstreamEvent::Gone { server: id.clone() };
                     if self.0.shared.events.try_send(gone).is_err() {
@@ -196,6 +206,7 @@ impl Upstreams {
         let key = permit.route().upstream_key();
         let params = Forwarded::new(outgoing, key.as_deref(), link.version, &self.0.shared.own_info)?;
         let exchange = Exchange {
+            passed: outgoing.caller.passed,
             method: outgoing.method.name,
             params: &params,
             name: key.as_deref().filter(|_| outgoing.method.name_header.is_some()),

@@ -49,7 +49,15 @@ impl Handling {
     pub(super) fn new(script: Script, changes: broadcast::Sender<()>) -> Self {
         let tools = TOOLS.iter().chain(OWN_TOOLS).copied().collect();
         let (sessions, seen) = (Mutex::default(), Seen::default());
-        Self { seen, script, tools, sessions, next_session: AtomicU64::new(1), lists: AtomicU64::new(0), changes }
+        Self {
+            seen,
+            script,
+            tools,
+            sessions,
+            next_session: AtomicU64::new(1),
+            lists: AtomicU64::new(0),
+            changes,
+        }
     }
 
     /// Forgets all sessions, as a restarted server does.
@@ -58,13 +66,19 @@ impl Handling {
     }
 
     /// Answers one request; an error closes the connection without an answer.
-    pub(super) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> io::Result<Response<FakeBody>> {
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+    ) -> io::Result<Response<FakeBody>> {
         let (head, body) = request.into_parts();
         let body = body.collect().await.map_err(io::Error::other)?.to_bytes();
         let mut headers = BTreeMap::<String, String>::new();
         for (name, value) in &head.headers {
             let value = String::from_utf8_lossy(value.as_bytes());
-            headers.entry(name.to_string()).and_modify(|all| *all = format!("{all}, {value}")).or_insert(value.into());
+            headers
+                .entry(name.to_string())
+                .and_modify(|all| *all = format!("{all}, {value}"))
+                .or_insert(value.into());
         }
         let session = headers.get(SESSION).cloned();
         self.seen.request(SeenRequest { verb: head.method.to_string(), headers, body: body.clone() });
@@ -75,7 +89,10 @@ impl Handling {
             },
             Method::GET if self.knows(session.as_deref()) => Ok(self.stream()),
             Method::DELETE if self.knows(session.as_deref()) => {
-                self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(&session.unwrap_or_default());
+                self.sessions
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .remove(&session.unwrap_or_default());
                 Ok(status(StatusCode::NO_CONTENT))
             }
             _ => Ok(status(StatusCode::METHOD_NOT_ALLOWED)),
@@ -85,7 +102,11 @@ impl Handling {
     async fn post(self: Arc<Self>, asked: Asked, session: Option<String>) -> io::Result<Response<FakeBody>> {
         let needs_session = asked.era == Era::Legacy && asked.method != "initialize";
         if needs_session && self.script.speaks.includes(Era::Legacy) && !self.knows(session.as_deref()) {
-            return Ok(status(if session.is_some() { StatusCode::NOT_FOUND } else { StatusCode::BAD_REQUEST }));
+            return Ok(status(if session.is_some() {
+                StatusCode::NOT_FOUND
+            } else {
+                StatusCode::BAD_REQUEST
+            }));
         }
         let Some(id) = asked.id.clone() else {
             if asked.method == "notifications/cancelled" {
@@ -128,7 +149,9 @@ impl Handling {
         let mut script = self.script.clone();
         let version = self.lists.load(Ordering::Relaxed);
         if version > 0 {
-            script.tools.push(json!({"name": format!("version_{version}"), "inputSchema": {"type": "object"}}));
+            script
+                .tools
+                .push(json!({"name": format!("version_{version}"), "inputSchema": {"type": "object"}}));
         }
         script
     }
@@ -153,7 +176,9 @@ impl Handling {
             "bytes" if asked.text("framing") == "chunked" => return Ok(unanswered.pour(asked, id)),
             "progress" => return Ok(unanswered.report(asked, id)),
             "garbage" => garbage(&asked, &id),
-            "status" => status(StatusCode::from_u16(u16::try_from(asked.number("code")).unwrap_or(500)).unwrap_or_default()),
+            "status" => status(
+                StatusCode::from_u16(u16::try_from(asked.number("code")).unwrap_or(500)).unwrap_or_default(),
+            ),
             "session" => framed(&asked, &[message(said::text(asked.era, &session.unwrap_or_default()))]),
             "seen" => framed(&asked, &[message(self.account(&asked))]),
             "relist" => {
@@ -291,7 +316,8 @@ impl Unanswered {
         let (body, sink) = FakeBody::pieces();
         let piece = Bytes::from(vec![b'x'; PIECE_BYTES]);
         tokio::spawn(async move {
-            let head = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":""#);
+            let head =
+                format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"content":[{{"type":"text","text":""#);
             let mut sent = sink.send(head).await;
             let mut left = usize::try_from(asked.number("size")).unwrap_or(usize::MAX);
             while left > 0 && sent.is_ok() {
@@ -317,10 +343,16 @@ fn garbage(asked: &Asked, id: &Value) -> Response<FakeBody> {
         "html" => response("text/html", FakeBody::Whole("<html>it works</html>".into())),
         "empty" => json_response(Vec::new()),
         "utf8" => json_response(b"{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"a\":\"\xff\xfe\"}}".to_vec()),
-        "other_id" => json_response(said::text(asked.era, "for somebody else").message(&json!(987_654), IdPlace::First)),
+        "other_id" => {
+            json_response(said::text(asked.era, "for somebody else").message(&json!(987_654), IdPlace::First))
+        }
         "no_result" => json_response(format!(r#"{{"jsonrpc":"2.0","id":{id}}}"#).into()),
-        "both" => json_response(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}},"error":{{}}}}"#).into()),
-        "doubled" => json_response(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}},"result":{{}}}}"#).into()),
+        "both" => {
+            json_response(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}},"error":{{}}}}"#).into())
+        }
+        "doubled" => {
+            json_response(format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{}},"result":{{}}}}"#).into())
+        }
         "array" => json_response(b"[]".to_vec()),
         "silent_events" => events_response(&[]),
         "broken_event" => response(EVENTS, FakeBody::Whole("data: {\"jsonrpc\"\n\n".into())),
@@ -333,7 +365,8 @@ fn framed(asked: &Asked, messages: &[Vec<u8>]) -> Response<FakeBody> {
 }
 
 fn events_response(messages: &[Vec<u8>]) -> Response<FakeBody> {
-    let events = messages.iter().flat_map(|message| [b"event: message\ndata: ", &message[..], b"\n\n"].concat());
+    let events =
+        messages.iter().flat_map(|message| [b"event: message\ndata: ", &message[..], b"\n\n"].concat());
     response(EVENTS, FakeBody::Whole(events.collect::<Vec<u8>>().into()))
 }
 

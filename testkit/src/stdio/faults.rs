@@ -41,7 +41,9 @@ pub(super) fn garbage(kind: &str, id: &str) -> Vec<u8> {
         "deep" => format!("{}\n", "[".repeat(100_000)).into(),
         "doubled" => format!(r#"{{"jsonrpc":"2.0","id":{id},"id":{id},"result":{{}}}}{}"#, "\n").into(),
         "stray" => b"{\"jsonrpc\":\"2.0\",\"id\":999999999,\"result\":{}}\n".to_vec(),
-        "request" => b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"sampling/createMessage\",\"params\":{}}\n".to_vec(),
+        "request" => {
+            b"{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"sampling/createMessage\",\"params\":{}}\n".to_vec()
+        }
         // Two messages on one line: a notification, and the call's own answer will follow on the next.
         "two" => {
             let notification = r#"{"jsonrpc":"2.0","method":"notifications/nothing"}"#;

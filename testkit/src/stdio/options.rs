@@ -87,7 +87,8 @@ impl Options {
         if let Some(raw) = &self.raw {
             script.raw = std::fs::read(raw).expect("the raw result can be read").into();
         }
-        let listed = self.tools.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
+        let listed =
+            self.tools.as_ref().and_then(|file| std::fs::read_to_string(file).ok()).unwrap_or_default();
         let names = listed.lines().map(str::to_owned).chain(version);
         script.tools.extend(names.map(|name| json!({"name": name, "inputSchema": {"type": "object"}})));
         script

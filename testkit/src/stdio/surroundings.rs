@@ -13,7 +13,8 @@ pub(super) fn tell() -> Value {
     let folder = std::env::current_dir().map(|folder| folder.display().to_string()).unwrap_or_default();
     // pid (name) state ppid pgrp session tty_nr; the name may hold spaces.
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields: Vec<&str> = stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
+    let fields: Vec<&str> =
+        stat.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().collect()).unwrap_or_default();
     json!({
         "variables": variables,
         "descriptors": descriptors(),
@@ -28,7 +29,8 @@ pub(super) fn tell() -> Value {
 fn descriptors() -> BTreeMap<String, String> {
     let entries = fs::read_dir("/proc/self/fd").into_iter().flatten().filter_map(Result::ok);
     let named = entries.map(|entry| {
-        let target = fs::read_link(entry.path()).map(|target| target.display().to_string()).unwrap_or_default();
+        let target =
+            fs::read_link(entry.path()).map(|target| target.display().to_string()).unwrap_or_default();
         (entry.file_name().to_string_lossy().into_owned(), target)
     });
     named.filter(|(_, target)| !target.ends_with("/fd")).collect()

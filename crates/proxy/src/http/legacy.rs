@@ -9,7 +9,7 @@ use protocol::{Message, Notification, Object, Request, RequestId, Version, encod
 
 use super::{
     body::ReplyBody,
-    post::{Accepts, accepted},
+    post::{Extent, accepted},
     refusal::Refusal,
     reply,
 };
@@ -30,7 +30,7 @@ pub(super) async fn post(
     view: View,
     headers: &HeaderMap,
     message: Message,
-    accepts: Accepts,
+    extent: Extent,
 ) -> Result<Response<ReplyBody>, Refusal> {
     check_version(headers, &message)?;
     match message {
@@ -39,8 +39,8 @@ pub(super) async fn post(
         }
         Message::Request(request) => {
             let session = session(proxy, &caller, &view, headers, Some(&request.id))?;
-            let admission = Admission::new(proxy, caller, Door::Http, view, Client::of_session(session));
-            Ok(reply::respond(proxy.clone(), admission, request, accepts).await)
+            let admission = Admission::new(proxy, caller, Door::Http, view, Client::of_session(session, extent.passed));
+            Ok(reply::respond(proxy.clone(), admission, request, extent.accepts).await)
         }
         Message::Notification(note) => {
             let session = session(proxy, &caller, &view, headers, None)?;

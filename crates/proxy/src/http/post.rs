@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use identity::Authenticated;
 use protocol::{Malformed, Message};
 
-use super::{body::ReplyBody, legacy, modern, receive, refusal::Refusal, reply};
+use super::{body::ReplyBody, legacy, modern, receive, refusal::Refusal, reply, rings};
 use crate::{
     Proxy,
     admission::{Admission, Client, Door},
@@ -25,6 +25,15 @@ pub(super) enum Accepts {
     OnlyEvents,
 }
 
+/// What the transport says beside the message.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    /// What the client can take as an answer.
+    pub(super) accepts: Accepts,
+    /// How many gateways the request has passed before this one.
+    pub(super) passed: u32,
+}
+
 /// Answers a POST of an authenticated caller.
 pub(super) async fn post(
     proxy: &Arc<Proxy>,
@@ -37,6 +46,7 @@ pub(super) async fn post(
     }
     receive::check_media_type(request.headers())?;
     let accepts = accepts(request.headers())?;
+    let passed = rings::passed(request.headers())?;
     let (head, body) = request.into_parts();
     let body = receive::receive(body, proxy.limits.request_bytes(), proxy.limits.body_timeout()).await?;
     if body.trim_ascii_start().first() == Some(&b'[') {
@@ -48,7 +58,7 @@ pub(super) async fn post(
             if modern::is_modern(&head.headers, &request.method, request.params.as_deref()) =>
         {
             let version = modern::check(&head.headers, &request)?;
-            let admission = Admission::new(proxy, caller, Door::Http, view, Client::modern(version));
+            let admission = Admission::new(proxy, caller, Door::Http, view, Client::modern(version, passed));
             let (world, scope) = (admission.world(), &admission.principal().servers);
             modern::check_param_headers(&head.headers, &request, world, admission.view(), scope)?;
             Ok(reply::respond(proxy.clone(), admission, request, accepts).await)
@@ -64,7 +74,7 @@ pub(super) async fn post(
                 protocol::Unreadable::Invalid("a client sends no responses in this revision".to_owned());
             Err(Refusal::Malformed(Malformed { reason, id: response.id }))
         }
-        message => legacy::post(proxy, caller, view, &head.headers, message, accepts).await,
+        message => legacy::post(proxy, caller, view, &head.headers, message, Extent { accepts, passed }).await,
     }
 }
 

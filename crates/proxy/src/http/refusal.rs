@@ -86,6 +86,12 @@ pub(super) enum Refusal {
         /// The member that is missing.
         missing: &'static str,
     },
+    /// The request has passed too many gateways.
+    #[error("the request has passed {limit} gateways, which looks like a ring of gateways")]
+    Ring {
+        /// The bound.
+        limit: u32,
+    },
     /// The gateway is stopping.
     #[error("the gateway is shutting down")]
     ShuttingDown,
@@ -112,6 +118,7 @@ impl Refusal {
             Self::Version { .. } => "unsupported_version",
             Self::HeaderMismatch { .. } => "header_mismatch",
             Self::Meta { .. } => "invalid_meta",
+            Self::Ring { .. } => "gateway_ring",
             Self::ShuttingDown => "shutting_down",
         }
     }
@@ -132,6 +139,7 @@ impl Refusal {
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooManySessions(_) | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Ring { .. } => StatusCode::LOOP_DETECTED,
             Self::Framing
             | Self::BrokenBody
             | Self::Malformed(_)
@@ -204,6 +212,7 @@ impl Refusal {
             | Self::TooSlow
             | Self::BrokenBody
             | Self::Batch
+            | Self::Ring { .. }
             | Self::ShuttingDown => error(None, code::INVALID_REQUEST),
         }
     }

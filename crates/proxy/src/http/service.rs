@@ -8,7 +8,7 @@ use http::{HeaderMap, Method, Request, Response, header};
 use hyper::body::Incoming;
 use identity::{Authenticated, Peer, Presented};
 
-use super::{body::ReplyBody, connection::Connections, health, legacy, post, refusal::Refusal, streams};
+use super::{body::ReplyBody, connection::Connections, health, legacy, post, refusal::Refusal, rings, streams};
 use crate::{Proxy, admission};
 
 /// Where a path leads.
@@ -25,8 +25,14 @@ pub(super) async fn serve(
     request: Request<Incoming>,
 ) -> Response<ReplyBody> {
     let proxy = connections.proxy();
+    let asks_gateway = request.headers().contains_key(upstream::DEPTH_HEADER);
     match answer(&connections, peer, request).await {
-        Ok(response) => response,
+        Ok(mut response) => {
+            if asks_gateway {
+                rings::tell(proxy, &mut response);
+            }
+            response
+        }
         Err(refusal) => {
             proxy.metrics.refused(refusal.reason());
             if refusal.is_audited() {

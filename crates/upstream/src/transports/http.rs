@@ -40,13 +40,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use self::{chunks::ResultChunks, reply::HttpReply};
 use self::{client::Client, headers::Fixed, json::BadAnswer, session::Sessions};
 use super::{Exchange, Incoming, Opening, SpokenVersion};
-use crate::{CallError, config::HttpSettings, inbox::Inbox, metrics::Counters};
+use crate::{CallError, config::HttpSettings, inbox::Inbox, instances::Instances, metrics::Counters};
 
 /// A Streamable HTTP server.
 pub(crate) struct HttpConnection {
     server: ServerId,
     client: Client,
     fixed: Fixed,
+    instances: Arc<Instances>,
     sessions: Sessions,
     version: SpokenVersion,
     next_id: AtomicU64,
@@ -77,6 +78,7 @@ impl HttpConnection {
             server: opening.server,
             client,
             fixed,
+            instances: opening.instances,
             sessions: Sessions::default(),
             version: SpokenVersion::new(),
             next_id: AtomicU64::new(1),

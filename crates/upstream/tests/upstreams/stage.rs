@@ -146,7 +146,7 @@ pub(crate) async fn call_on(
     let credential = Credential::new(ServerId::new(server).unwrap(), []);
     let row = method("tools/call").unwrap();
     let params = Params::parse(Some(params.into()), row).unwrap();
-    let caller = Caller { version, client_info: None, log_level: None };
+    let caller = Caller { version, client_info: None, log_level: None, passed: 0 };
     let request = cleared(Outgoing { method: row, params, caller });
     upstreams.call(&permit(agent, server, tool), request, &credential).await
 }

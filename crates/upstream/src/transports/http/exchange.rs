@@ -44,7 +44,10 @@ impl HttpConnection {
         let body = message(id, exchange, None)?;
         let scope = Scope::new(id, token(id, exchange, Sharing::Alone), None);
         let guard = CancelGuard::new(self, id, None);
-        let headers = || self.fixed.modern_exchange(exchange, self.version());
+        let headers = || {
+            let headers = self.fixed.modern_exchange(exchange, self.version())?;
+            Ok(self.fixed.behind(headers, exchange.passed))
+        };
         let response = self.send_guarded(&guard, headers, &body).await;
         self.reply(scope, response, guard).await.map(|(reply, _)| reply)
     }
@@ -63,7 +66,8 @@ impl HttpConnection {
             let home = self.home(exchange.principal, exchange.credential).await?;
             let scope = Scope::new(id, token(id, exchange, Sharing::Session), Some(home.clone()));
             let guard = CancelGuard::new(self, id, Some(home.clone()));
-            let headers = || self.legacy_headers(Purpose::Post, &home);
+            let headers =
+                || Ok(self.fixed.behind(self.legacy_headers(Purpose::Post, &home)?, exchange.passed));
             let response = self.send_guarded(&guard, headers, &body).await;
             let (reply, session) = self.reply(scope, response, guard).await?;
             if session == SessionState::Alive || has_reopened {
@@ -183,13 +187,17 @@ impl HttpConnection {
         self: &Arc<Self>,
         request: Request<Full<Bytes>>,
     ) -> Result<Response<Incoming>, CallError> {
-        self.client.send(request).await.map_err(|failure| match failure {
+        let response = self.client.send(request).await.map_err(|failure| match failure {
             Failure::Unreachable(reason) => {
                 self.check_reach();
                 self.unavailable(reason)
             }
             Failure::Broken => self.lost("the connection ended before the answer"),
-        })
+        })?;
+        self.instances
+            .note(&self.server, response.headers())
+            .map_err(|ring| self.unavailable(&ring.to_string()))?;
+        Ok(response)
     }
 
     /// Makes the reply out of a response; a refusal is one too if it is a JSON-RPC error.

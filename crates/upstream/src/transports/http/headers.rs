@@ -41,6 +41,7 @@ pub(super) struct BadHeader;
 pub(super) struct Fixed {
     written: Arc<[(String, Secret<String>)]>,
     checked: HeaderMap,
+    own_depth: u32,
     depth: HeaderValue,
 }
 
@@ -59,7 +60,7 @@ impl Fixed {
     /// Checks the configured headers, which authorize requests that bring no credential of their own.
     pub(super) fn new(written: &Arc<[(String, Secret<String>)]>, depth: u32) -> Result<Self, BadHeader> {
         let checked = checked(written)?;
-        Ok(Self { written: Arc::clone(written), checked, depth: HeaderValue::from(depth) })
+        Ok(Self { written: Arc::clone(written), checked, own_depth: depth, depth: HeaderValue::from(depth) })
     }
 
     /// Returns the headers of a legacy request.
@@ -109,6 +110,14 @@ impl Fixed {
             add_param_headers(&mut headers, plan, arguments)?;
         }
         Ok(headers)
+    }
+
+    /// Tells the server how many gateways a request has passed: those before us, and us.
+    pub(super) fn behind(&self, mut headers: HeaderMap, passed: u32) -> HeaderMap {
+        if passed > 0 {
+            headers.insert(HeaderName::from_static(DEPTH_HEADER), HeaderValue::from(self.own_depth.max(passed + 1)));
+        }
+        headers
     }
 
     fn start(&self, purpose: Purpose, credential: Option<&Credential>) -> Result<HeaderMap, BadHeader> {

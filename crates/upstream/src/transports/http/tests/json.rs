@@ -21,6 +21,7 @@ async fn a_modern_call_repeats_what_it_says_in_headers() {
     let schema = r#"{"type":"object","properties":{"city":{"type":"string","x-mcp-header":"City"}}}"#;
     let plan = param_headers::plan(schema).unwrap();
     let exchange = Exchange {
+        passed: 0,
         name: Some("naïve"),
         param_headers: (&plan, Some(r#"{"city":"Köln"}"#)),
         credential: Some(&credential("c")),

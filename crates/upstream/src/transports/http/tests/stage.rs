@@ -245,6 +245,7 @@ pub(super) fn connect_with(url: &str, version: Version, result_bytes: usize) -> 
         result_bytes,
         line_bytes: 1 << 20,
         depth: 3,
+        instances: crate::instances::Instances::new(),
     };
     let connection = HttpConnection::open(http, opening).unwrap();
     connection.speak(version);
@@ -292,7 +293,7 @@ impl WriteParams for Text<'_> {
 /// A call of the tool `echo`.
 pub(super) fn call<'a>(params: &'a Text<'a>, principal: Option<&'a PrincipalKey>) -> Exchange<'a> {
     let name = Some("echo");
-    Exchange { method: "tools/call", params, name, param_headers: (&[], None), credential: None, principal }
+    Exchange { passed: 0, method: "tools/call", params, name, param_headers: (&[], None), credential: None, principal }
 }
 
 pub(super) const ECHO: Text<'static> = Text { text: r#"{"name":"echo","arguments":{}}"#, token: None };

@@ -1,0 +1,132 @@
+//! Gateways behind themselves and behind each other: no circle goes on.
+
+use std::net::TcpListener;
+use std::time::Duration;
+
+use protocol::Era;
+use serde_json::json;
+
+use crate::client::{modern_call, text};
+use crate::environment;
+use crate::gateway::{Place, child, text_of};
+use crate::limit::{USUAL, eventually, soon, within};
+use crate::process;
+use crate::wire::Wire;
+
+/// The longest chain that is allowed.
+const MAX_DEPTH: usize = 8;
+
+/// Returns a port that was free a moment ago.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+#[test]
+fn s39_an_entry_that_is_the_gateway_itself_is_left_out_with_a_warning() {
+    within(USUAL, async {
+        let port = free_port();
+        let program = environment::gateway();
+        let place = Place::new(json!({
+            "by_address": {"url": format!("http://127.0.0.1:{port}/mcp")},
+            "by_name": {"url": format!("http://localhost:{port}/mcp/good")},
+            "by_program": {"command": text_of(&program), "args": ["stdio"]},
+            "good": child(&[]),
+        }))
+        .listening_on(&format!("127.0.0.1:{port}"));
+        let gateway = place.serve().await;
+        gateway.until_server("good", |server| server["state"] == "ready").await;
+        let mut client = gateway.client(Era::Modern).await;
+        let tools = client.tools().await;
+        assert!(tools.iter().all(|tool| tool.starts_with("good__")), "{tools:?}");
+        assert_eq!(text(&client.call("good__echo", json!({"text": "x"})).await), "x");
+        let said = gateway.said();
+        for name in ["by_address", "by_name", "by_program"] {
+            assert!(said.contains(name), "no warning for {name}: {said}");
+        }
+    });
+}
+
+#[test]
+fn s39_a_circle_of_two_gateways_ends_after_eight_hops() {
+    within(Duration::from_secs(90), async {
+        let (a, b) = (free_port(), free_port());
+        let place = |own: u16, other: u16| {
+            Place::configured(json!({
+                "servers": {"peer": {"url": format!("http://127.0.0.1:{other}/mcp"), "timeout_ms": 5_000}, "own": child(&["--record", "marks"])},
+                "startup_wait_ms": 1_000,
+            }))
+            .listening_on(&format!("127.0.0.1:{own}"))
+        };
+        let (place_a, place_b) = (place(a, b), place(b, a));
+        let gateway_a = place_a.serve().await;
+        let gateway_b = place_b.serve().await;
+        gateway_a.until_server("own", |server| server["state"] == "ready").await;
+        gateway_b.until_server("own", |server| server["state"] == "ready").await;
+        // However long the two look at each other, the listings stay finite and calls go on.
+        tokio::time::sleep(Duration::from_secs(8)).await;
+        let own_tools = {
+            let mut client = gateway_a.door().only("own").open(Era::Modern).await;
+            client.tools().await.len()
+        };
+        for gateway in [&gateway_a, &gateway_b] {
+            let mut client = gateway.client(Era::Modern).await;
+            let tools = client.tools().await;
+            assert!(tools.len() <= own_tools * (MAX_DEPTH + 2), "{} tools", tools.len());
+            assert_eq!(text(&client.call("own__echo", json!({"text": "x"})).await), "x");
+            // Every tool that is offered can be called, and runs once.
+            if let Some(far) = tools.iter().filter(|tool| tool.contains("echo")).max_by_key(|tool| tool.len())
+            {
+                let answer = client.call(far, json!({"text": "far"})).await;
+                assert!(answer.get("result").is_some() || answer.get("error").is_some(), "{answer}");
+            }
+        }
+        // A request that has come too far already is refused, with a reason.
+        let deep = modern_call("1", "own__write", json!({"mark": "deep"}))
+            .with("Toolgate-Depth", MAX_DEPTH.to_string());
+        let response = Wire::connect(gateway_a.address).await.ask(&deep).await;
+        let body = String::from_utf8_lossy(&response.body).into_owned();
+        assert!(response.head.status >= 400 || body.contains("loop"), "{body}");
+        let marks = std::fs::read_to_string(place_a.file("marks")).unwrap_or_default();
+        assert!(!marks.contains("deep"), "it ran all the same");
+    });
+}
+
+#[test]
+fn s39_a_gateway_that_starts_itself_through_a_shell_stops_after_eight() {
+    within(Duration::from_secs(90), async {
+        let place = Place::new(json!({}));
+        let config = place.file("loop.yaml");
+        let program = environment::gateway();
+        let command = format!("exec '{}' stdio --config '{}'", text_of(&program), text_of(&config));
+        let servers = json!({"again": {"command": "sh", "args": ["-c", command]}, "good": child(&[])});
+        std::fs::write(
+            &config,
+            json!({"version": 1, "servers": servers, "startup_wait_ms": 500}).to_string(),
+        )
+        .expect("a file");
+        let mut arguments = place.serve_arguments().to_vec();
+        let config_text = text_of(&config).to_owned();
+        arguments.extend(["--config", &config_text]);
+        let mut command = tokio::process::Command::new(&program);
+        command.args(arguments);
+        let gateway = place.start(command).await;
+        gateway.until_server("good", |server| server["state"] == "ready").await;
+        let toolgates = |pid| {
+            // The launcher and the watchdog of each are copies of the program as well.
+            process::descendants(pid).iter().filter(|process| process.name.contains("toolgate")).count()
+        };
+        // The chain grows to its end and not beyond.
+        let pid = gateway.pid();
+        eventually(|| async { (toolgates(pid) >= MAX_DEPTH - 1).then_some(()) }).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(toolgates(pid) <= 3 * MAX_DEPTH, "{} processes", toolgates(pid));
+        let mut client = gateway.client(Era::Modern).await;
+        assert_eq!(text(&client.call("good__echo", json!({"text": "x"})).await), "x");
+        let below = process::descendants(pid);
+        gateway.kill().await;
+        soon("the whole chain is gone", Duration::from_secs(20), || {
+            below.iter().all(|process| !process::runs(process.pid))
+        })
+        .await;
+    });
+}
