@@ -82,7 +82,7 @@ fn r56_requests_and_answers_are_one_to_one_and_the_books_agree() {
                             assert_eq!(answer["error"]["code"], -32602, "{answer}");
                             tally.unknown_tools += 1;
                         }
-                        _ if failure(answer) != "" => tally.lost += 1,
+                        _ if !failure(answer).is_empty() => tally.lost += 1,
                         "fail" => {
                             assert_eq!(
                                 (text(answer), &answer["result"]["isError"]),

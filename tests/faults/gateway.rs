@@ -237,11 +237,6 @@ impl Gateway {
         self.said.text()
     }
 
-    /// Waits until the gateway says something.
-    pub(crate) async fn until_said(&self, what: &str) {
-        self.said.until(|text| text.contains(what).then_some(())).await;
-    }
-
     /// Sends a signal.
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.pid()).expect("a pid")).expect("a pid");

@@ -5,7 +5,7 @@ use serde_json::json;
 use testkit::{FakeServer, Script, Speaks};
 
 use crate::client::Client;
-use crate::gateway::{Place, child, http, text_of};
+use crate::gateway::{Place, child, http};
 use crate::limit::{USUAL, within};
 
 /// What the gateway adds to a legacy server's result for a modern client.

@@ -95,7 +95,7 @@ fn r07_a_childs_message_of_100_mb_is_an_error_for_its_call_alone() {
         let answer = eventually(|| async {
             let answer =
                 gateway.client(Era::Modern).await.call("one__bytes", json!({"size": 10_000_000})).await;
-            (failure(&answer) == "").then_some(answer)
+            failure(&answer).is_empty().then_some(answer)
         })
         .await;
         assert!(text(&answer).len() > 9_999_000);

@@ -240,13 +240,6 @@ impl Wire {
         }
     }
 
-    /// Reads the beginning of an answer and tells how its body comes.
-    pub(crate) async fn head_and_framing(&mut self) -> io::Result<(Head, Framing)> {
-        let head = self.head().await?;
-        let framing = head.framing();
-        Ok((head, framing))
-    }
-
     /// Reads the next piece of a body; `None` at its end.
     pub(crate) async fn piece(&mut self, framing: &mut Framing) -> io::Result<Option<Vec<u8>>> {
         let (length, rest) = match framing {

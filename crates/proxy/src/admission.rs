@@ -53,7 +53,12 @@ impl Client {
 
     /// A client whose `initialize` opened this session.
     pub(crate) fn of_session(session: Arc<Session>, passed: u32) -> Self {
-        Self { passed, version: session.version(), info: session.client_info().cloned(), session: Some(session) }
+        Self {
+            passed,
+            version: session.version(),
+            info: session.client_info().cloned(),
+            session: Some(session),
+        }
     }
 }
 

@@ -1,7 +1,10 @@
 //! The one path of a call, from an admitted request to its upstream and back. Every request that reaches an
 //! upstream on a caller's behalf takes it: tools, prompts, resources, completions.
 
-use std::time::Duration;
+use std::{
+    pin::{Pin, pin},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use catalog::{NoRoute, Route};
@@ -110,8 +113,10 @@ async fn send(
     })?;
     let deadline = Deadline::new(proxy.upstreams.timeout(&permit.subject().server));
     record.sent();
-    let sending = proxy.upstreams.call(&permit, outgoing, &credential);
-    let reply = deadline.bound(&permit.subject().server, proxy.drain.over(), sending).await??;
+    let reply = {
+        let sending = pin!(proxy.upstreams.call(&permit, outgoing, &credential));
+        deadline.bound(&permit.subject().server, proxy.drain.over(), sending).await??
+    };
     Ok((permit, reply, deadline))
 }
 
@@ -186,7 +191,7 @@ impl Running {
     pub(crate) async fn next_chunk(&mut self, stream: &mut ResultStream) -> Result<Option<Bytes>, Failure> {
         self.deadline.extend();
         let server = &self.permit.subject().server;
-        let chunk = self.deadline.bound(server, &self.shutdown, stream.next_chunk()).await;
+        let chunk = self.deadline.bound(server, &self.shutdown, pin!(stream.next_chunk())).await;
         let chunk = chunk.and_then(|chunk| chunk.transpose().map_err(Failure::from));
         chunk.inspect_err(|failure| {
             if let Some(record) = self.record.take() {
@@ -198,7 +203,8 @@ impl Running {
     async fn wanted_event(&mut self) -> Result<Cleared<Event>, Failure> {
         loop {
             let subject = self.permit.subject();
-            let event = self.deadline.bound(&subject.server, &self.shutdown, self.reply.next()).await??;
+            let event =
+                self.deadline.bound(&subject.server, &self.shutdown, pin!(self.reply.next())).await??;
             let event = self.admission.world().guardrails.screen_result(subject, event)?;
             self.refuse_input_request(event.get())?;
             if self.is_wanted(event.get()) {
@@ -270,12 +276,13 @@ impl Deadline {
         self.until = (Instant::now() + self.idle).min(self.hard);
     }
 
-    /// Waits for `work` until the time is over or the gateway gives up its running calls.
+    /// Waits for `work` until the time is over or the gateway gives up its running calls. It takes a pinned future,
+    /// because futures passed by value are copied into each layer around them.
     async fn bound<T>(
         &self,
         server: &ServerId,
         over: &CancellationToken,
-        work: impl Future<Output = T>,
+        work: Pin<&mut impl Future<Output = T>>,
     ) -> Result<T, Failure> {
         tokio::select! {
             biased;

@@ -39,7 +39,8 @@ pub(super) async fn post(
         }
         Message::Request(request) => {
             let session = session(proxy, &caller, &view, headers, Some(&request.id))?;
-            let admission = Admission::new(proxy, caller, Door::Http, view, Client::of_session(session, extent.passed));
+            let admission =
+                Admission::new(proxy, caller, Door::Http, view, Client::of_session(session, extent.passed));
             Ok(reply::respond(proxy.clone(), admission, request, extent.accepts).await)
         }
         Message::Notification(note) => {

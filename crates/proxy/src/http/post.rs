@@ -74,7 +74,9 @@ pub(super) async fn post(
                 protocol::Unreadable::Invalid("a client sends no responses in this revision".to_owned());
             Err(Refusal::Malformed(Malformed { reason, id: response.id }))
         }
-        message => legacy::post(proxy, caller, view, &head.headers, message, Extent { accepts, passed }).await,
+        message => {
+            legacy::post(proxy, caller, view, &head.headers, message, Extent { accepts, passed }).await
+        }
     }
 }
 

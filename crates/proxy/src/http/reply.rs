@@ -1,7 +1,12 @@
 //! From an answer to an HTTP response: JSON while there is a single message, an event stream as soon as there are
 //! several or the call is slow. A legacy client that goes away does not cancel its call; a modern one does.
 
-use std::{io, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    io,
+    panic::AssertUnwindSafe,
+    pin::{Pin, pin},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream};
@@ -65,30 +70,40 @@ pub(super) fn failed(failure: &Failure, id: &RequestId, era: Era) -> Response<Re
 
 impl Replying {
     async fn run(self, admission: Admission, request: Request) -> Response<ReplyBody> {
-        let Some(_slot) = self.proxy.enter() else {
-            return self.failed(&Failure::Overloaded { limit: self.proxy.limits.in_flight() });
-        };
-        let session = self.session.clone();
-        let entry = session.as_ref().map(|session| session.cancellable().enter(&request.id));
-        let answering = async {
-            match methods::answer(&self.proxy, admission, request).await {
-                Ok(Answer::Result(result)) => Outcome::Message(encode::result(&self.id, &result).into()),
-                Ok(Answer::Running(running)) => self.first(running).await,
-                Ok(Answer::Listening(listening)) => Outcome::Listening(listening),
-                Err(failure) => Outcome::Failed(failure),
-            }
-        };
-        let outcome = tokio::select! {
-            outcome = guarded(answering) => outcome,
-            () = cancelled(entry.as_ref()) => Outcome::Failed(Failure::Cancelled),
+        // Futures are pinned where they are made: passed by value, each layer around them would copy them.
+        let outcome = {
+            let outcome = pin!(self.outcome(admission, request));
+            guarded(outcome).await
         };
         self.respond_with(outcome)
+    }
+
+    /// Answers the request unless its client cancels it.
+    async fn outcome(&self, admission: Admission, request: Request) -> Outcome {
+        let Some(_slot) = self.proxy.enter() else {
+            return Outcome::Failed(Failure::Overloaded { limit: self.proxy.limits.in_flight() });
+        };
+        let entry = self.session.as_ref().map(|session| session.cancellable().enter(&request.id));
+        let answering = pin!(self.answer(admission, request));
+        tokio::select! {
+            outcome = answering => outcome,
+            () = cancelled(entry.as_ref()) => Outcome::Failed(Failure::Cancelled),
+        }
+    }
+
+    async fn answer(&self, admission: Admission, request: Request) -> Outcome {
+        match methods::answer(&self.proxy, admission, request).await {
+            Ok(Answer::Result(result)) => Outcome::Message(encode::result(&self.id, &result).into()),
+            Ok(Answer::Running(running)) => self.first(running).await,
+            Ok(Answer::Listening(listening)) => Outcome::Listening(listening),
+            Err(failure) => Outcome::Failed(failure),
+        }
     }
 
     /// Waits for the first event for as long as a quiet connection may stay quiet.
     async fn first(&self, mut running: Box<Running>) -> Outcome {
         let quiet = self.proxy.limits.sse_keep_alive();
-        let first = match timeout(quiet, running.next()).await {
+        let first = match timeout(quiet, pin!(running.next())).await {
             Ok(Ok(event)) => Some(event),
             Ok(Err(failure)) => return Outcome::Failed(failure),
             Err(_) => None,
@@ -163,7 +178,7 @@ enum Outcome {
 }
 
 /// A panic fails this request and no other.
-async fn guarded(answering: impl Future<Output = Outcome>) -> Outcome {
+async fn guarded(answering: Pin<&mut impl Future<Output = Outcome>>) -> Outcome {
     AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
         tracing::error!("a request panicked; the panic message stands above");
         Outcome::Failed(Failure::Internal)

@@ -8,7 +8,9 @@ use http::{HeaderMap, Method, Request, Response, header};
 use hyper::body::Incoming;
 use identity::{Authenticated, Peer, Presented};
 
-use super::{body::ReplyBody, connection::Connections, health, legacy, post, refusal::Refusal, rings, streams};
+use super::{
+    body::ReplyBody, connection::Connections, health, legacy, post, refusal::Refusal, rings, streams,
+};
 use crate::{Proxy, admission};
 
 /// Where a path leads.
