@@ -8,7 +8,7 @@ use std::{
 use crate::{
     AuditError, Begin, End, Outcome, Trail,
     chain::push_decimal,
-    counters::count,
+    counters::{count, uncount},
     line::{self, Phase},
 };
 
@@ -65,7 +65,7 @@ impl OpenCall {
     /// Room for both lines of a common call without growing.
     const FIELDS_BYTES: usize = 768;
 
-    pub(crate) fn begin(trail: &Trail, begin: &Begin<'_>) -> Result<Self, AuditError> {
+    pub(crate) async fn begin(trail: &Trail, begin: &Begin<'_>) -> Result<Self, AuditError> {
         let started = Instant::now();
         let shared = trail.shared();
         let id = shared.next_call();
@@ -73,11 +73,17 @@ impl OpenCall {
         line::push_call(&mut fields, id, begin);
         let common = fields.len();
         line::push_begin(&mut fields, begin, shared.arguments());
-        shared.put(Phase::Begin, &fields)?;
-        fields.truncate(common);
-        fields.shrink_to(Self::FIELDS_BYTES);
         count(&shared.counters().open_calls);
-        Ok(Self { trail: trail.clone(), id, started, fields, unfinished: Some(Outcome::Cancelled) })
+        let mut beginning = Beginning { trail, id, started, fields, common, is_over: false };
+        let put = shared.put_begin(&beginning.fields).await;
+        beginning.is_over = true;
+        match put {
+            Ok(()) => Ok(beginning.open()),
+            Err(refused) => {
+                uncount(&shared.counters().open_calls);
+                Err(refused)
+            }
+        }
     }
 
     /// Returns the id that joins the call's two lines.
@@ -111,7 +117,40 @@ impl OpenCall {
         line::push_end(&mut self.fields, end, self.started.elapsed());
         let shared = self.trail.shared();
         shared.put_soon(Phase::End, &self.fields);
-        shared.counters().open_calls.fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        uncount(&shared.counters().open_calls);
+    }
+}
+
+// === impl Beginning ===
+
+/// A call whose begin line is being written.
+struct Beginning<'a> {
+    trail: &'a Trail,
+    id: CallId,
+    started: Instant,
+    fields: Vec<u8>,
+    /// So many bytes of the fields stand on both lines.
+    common: usize,
+    is_over: bool,
+}
+
+impl Beginning<'_> {
+    fn open(&mut self) -> OpenCall {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.truncate(self.common);
+        fields.shrink_to(OpenCall::FIELDS_BYTES);
+        let unfinished = Some(Outcome::Cancelled);
+        OpenCall { trail: self.trail.clone(), id: self.id, started: self.started, fields, unfinished }
+    }
+}
+
+impl Drop for Beginning<'_> {
+    /// Dropped while its line waits for a write, the line is written and the call ends as cancelled.
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.trail.shared().abandon();
+            drop(self.open());
+        }
     }
 }
 

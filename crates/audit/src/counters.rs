@@ -48,3 +48,8 @@ impl Counters {
 pub(crate) fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Relaxed);
 }
+
+/// Takes one off a level.
+pub(crate) fn uncount(level: &AtomicU64) {
+    level.fetch_sub(1, Relaxed);
+}

@@ -14,6 +14,7 @@ use crate::{
     Counters, Detail, Event,
     chain::{self, Link},
     counters::count,
+    group::{Group, Seat},
     line::{self, Phase},
     medium::Medium,
 };
@@ -46,6 +47,8 @@ pub(crate) struct Journal {
     /// Dropped lines that no line of the trail has told of yet.
     untold_drops: u64,
     unsynced_since: Option<Instant>,
+    /// Begin lines that are written together; not sealed yet.
+    group: Group,
     pub(crate) stage: Stage,
 }
 
@@ -77,6 +80,7 @@ impl Journal {
             is_failing: false,
             untold_drops: 0,
             unsynced_since: None,
+            group: Group::default(),
             stage: Stage::Awake,
         }
     }
@@ -105,6 +109,35 @@ impl Journal {
             self.waiting.truncate(before.0);
             (self.waiting_lines, self.tip) = (before.1, before.2);
         })
+    }
+
+    /// Takes a begin line into the group that is written next. A full group is written at once.
+    pub(crate) fn join(&mut self, body: &[u8]) -> Seat {
+        let seat = self.group.join(body);
+        if self.group.is_full() {
+            self.write_group();
+        }
+        seat
+    }
+
+    /// Seals the group's lines and hands them, and all that waits, to the kernel; everybody in it learns what became of
+    /// it. On failure all of them are undone.
+    pub(crate) fn write_group(&mut self) {
+        if self.group.is_empty() {
+            return;
+        }
+        let group = std::mem::take(&mut self.group);
+        self.tell_drops();
+        let before = (self.waiting.len(), self.waiting_lines, self.tip);
+        for body in group.bodies() {
+            self.seal(Phase::Begin, body);
+        }
+        let written = self.write_waiting();
+        if written.is_err() {
+            self.waiting.truncate(before.0);
+            (self.waiting_lines, self.tip) = (before.1, before.2);
+        }
+        group.settle(&written);
     }
 
     /// Hands all that waits to the kernel.

@@ -48,6 +48,7 @@ mod escape;
 #[cfg(test)]
 mod faults;
 mod flusher;
+mod group;
 mod journal;
 mod line;
 mod lines;

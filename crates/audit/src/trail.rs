@@ -2,6 +2,7 @@
 //! the write are [`crate::journal`]'s, a call in flight is an [`OpenCall`].
 
 use std::{
+    io,
     path::Path,
     sync::{
         Arc,
@@ -10,19 +11,23 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::{
     ArgumentsKept, AuditError, Begin, CallId, Counters, Detail, Event, Mode, OpenCall, Place, Settings,
     chain::Link,
     counters::count,
     flusher,
+    group::{self, Seat},
     journal::{Journal, QueueFull, Stage},
     line::{self, Phase},
     medium::Medium,
     place,
     syncer::{SyncFailed, Syncer},
 };
+
+/// Open calls from which on begin lines share writes: with fewer, waiting for others would only take time.
+const SHARING_CALLS: u64 = 4;
 
 /// The audit trail. Clones write to the same file; the last one to go closes it.
 #[derive(Debug, Clone)]
@@ -90,7 +95,7 @@ impl Trail {
     /// [`AuditError::Write`], [`AuditError::Sync`], [`AuditError::Deleted`] or [`AuditError::Closed`]: the call must
     /// be refused. `best_effort` fails only when closed.
     pub async fn begin(&self, begin: Begin<'_>) -> Result<OpenCall, AuditError> {
-        let call = OpenCall::begin(self, &begin)?;
+        let call = OpenCall::begin(self, &begin).await?;
         match self.shared().mode {
             Mode::Written | Mode::BestEffort => Ok(call),
             Mode::Durable => match self.shared().syncer.confirmed().await {
@@ -224,6 +229,45 @@ impl Shared {
         !self.is_lost.swap(true, Relaxed)
     }
 
+    /// Records a begin line as surely as the mode promises, except for the disk. Calls that are not alone share a write.
+    ///
+    /// Cancel safe only through [`Shared::abandon`]: a line put down may still be written.
+    pub(crate) async fn put_begin(&self, body: &[u8]) -> Result<(), AuditError> {
+        let is_alone = self.counters.open_calls.load(Relaxed) < SHARING_CALLS;
+        if is_alone || self.mode == Mode::BestEffort {
+            return self.put(Phase::Begin, body);
+        }
+        let written = match self.join(body) {
+            Ok(seat) => {
+                group::let_others_run().await;
+                seat.verdict().unwrap_or_else(|| self.write_for_all(&seat)).map_err(AuditError::Write)
+            }
+            Err(refused) => Err(refused),
+        };
+        written.inspect_err(|_| count(&self.counters.failures))
+    }
+
+    /// Writes the group that a dropped call's begin line may be in, so that its end line comes after it.
+    pub(crate) fn abandon(&self) {
+        let mut journal = self.journal.lock();
+        journal.write_group();
+        self.unlock(journal);
+    }
+
+    fn join(&self, body: &[u8]) -> Result<Seat, AuditError> {
+        let mut journal = self.journal_for_writing()?;
+        Ok(journal.join(body))
+    }
+
+    fn write_for_all(&self, seat: &Seat) -> io::Result<()> {
+        let mut journal = self.journal.lock();
+        if seat.verdict().is_none() {
+            journal.write_group();
+        }
+        self.unlock(journal);
+        seat.verdict().expect("a group that was written is settled")
+    }
+
     fn put_if_room(&self, phase: Phase, body: &[u8]) -> Result<(), AuditError> {
         let mut journal = self.journal.lock();
         if journal.stage == Stage::Closed {
@@ -236,23 +280,26 @@ impl Shared {
     }
 
     fn put_written(&self, phase: Phase, body: &[u8]) -> Result<(), AuditError> {
+        let mut journal = self.journal_for_writing()?;
+        let written = journal.write(phase, body);
+        self.unlock(journal);
+        written.map_err(AuditError::Write)
+    }
+
+    /// Locks the journal, unless nothing may be written any more.
+    fn journal_for_writing(&self) -> Result<MutexGuard<'_, Journal>, AuditError> {
         if self.is_lost.load(Relaxed) {
             return Err(AuditError::Deleted { path: self.place.file().to_owned() });
         }
         if self.syncer.is_broken() {
             return Err(AuditError::Sync);
         }
-        let mut journal = self.journal.lock();
-        if journal.stage == Stage::Closed {
-            return Err(AuditError::Closed);
-        }
-        let written = journal.write(phase, body);
-        self.unlock(journal);
-        written.map_err(AuditError::Write)
+        let journal = self.journal.lock();
+        if journal.stage == Stage::Closed { Err(AuditError::Closed) } else { Ok(journal) }
     }
 
     /// Releases the journal and wakes the flusher if it has something to do.
-    fn unlock(&self, mut journal: parking_lot::MutexGuard<'_, Journal>) {
+    fn unlock(&self, mut journal: MutexGuard<'_, Journal>) {
         let must_wake = journal.take_waking();
         drop(journal);
         if must_wake {

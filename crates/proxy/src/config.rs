@@ -36,8 +36,9 @@ pub const MAX_SESSIONS: u32 = 1_000_000;
 pub const DEFAULT_SESSION_IDLE_MS: u64 = 1_800_000;
 /// Upper bound of `session_idle_ms`: one day.
 pub const MAX_SESSION_IDLE_MS: u64 = 86_400_000;
-/// Time to send the headers of a request. A client on a bad line needs one second; a stalling one gets no more.
-pub const DEFAULT_HEADER_TIMEOUT_MS: u64 = 10_000;
+/// Time to send the headers of a request, and life of a connection without requests: longer than client pools keep one
+/// idle, so that they rarely meet our closing it.
+pub const DEFAULT_HEADER_TIMEOUT_MS: u64 = 30_000;
 /// Upper bound of `header_timeout_ms` and `body_timeout_ms`.
 pub const MAX_RECEIVE_TIMEOUT_MS: u64 = 30_000;
 /// Time to send the body of a request, from its first byte to its last.
@@ -94,8 +95,9 @@ pub struct LimitsConfig {
     /// A session idle for longer is forgotten, in milliseconds. Default: 1800000 (30 min), at most 86400000.
     #[schemars(range(min = 1000, max = 86_400_000), example = 1_800_000)]
     pub session_idle_ms: u64,
-    /// Longest time to receive the headers of a request, in milliseconds. Default: 10000, at most 30000.
-    #[schemars(range(min = 1, max = 30_000), example = 10_000)]
+    /// Longest time to receive the headers of a request, in milliseconds. A connection
+    /// without requests is closed after the same time. Default: 30000, which is the most.
+    #[schemars(range(min = 1, max = 30_000), example = 30_000)]
     pub header_timeout_ms: u64,
     /// Longest time to receive the body of a request, in milliseconds. Default: 30000, which is the most.
     #[schemars(range(min = 1, max = 30_000), example = 30_000)]

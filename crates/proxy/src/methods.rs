@@ -38,8 +38,7 @@ pub(crate) async fn answer(proxy: &Proxy, admission: Admission, request: Request
     let params = Params::parse(request.params.clone(), row)?;
     match row.routing {
         Routing::Tool | Routing::Prompt | Routing::Resource | Routing::Reference => {
-            // Boxed, because the future of a whole call is large and would be moved with each layer around it.
-            let running = Box::pin(call::start(proxy, admission, Routed { row, params })).await?;
+            let running = call::start(proxy, admission, Routed { row, params }).await?;
             Ok(Answer::Running(Box::new(running)))
         }
         Routing::List(kind) => list::list(proxy, admission, kind, &params).await.map(Answer::Result),

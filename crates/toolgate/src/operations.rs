@@ -85,11 +85,12 @@ async fn only_local_names(
     request: Request,
     next: Next,
 ) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let host = hosts.next().and_then(|host| host.to_str().ok()).unwrap_or_default();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let is_local =
         matches!(name, "localhost" | "127.0.0.1" | "[::1]") || name == operations.address.ip().to_string();
-    if is_local && !request.headers().contains_key(header::ORIGIN) {
+    if is_local && hosts.next().is_none() && !request.headers().contains_key(header::ORIGIN) {
         next.run(request).await
     } else {
         StatusCode::FORBIDDEN.into_response()

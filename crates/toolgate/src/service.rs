@@ -12,7 +12,10 @@ use std::{
 
 use catalog::View;
 use domain::ServerId;
-use proxy::{Connections, StdioSettings, config::check_exposure};
+use proxy::{
+    Connections, StdioSettings,
+    config::{Exposed, check_exposure},
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
@@ -172,7 +175,13 @@ struct HttpDoor {
 impl HttpDoor {
     async fn open(gateway: &Gateway, loaded: &Loaded, left_out: Vec<LeftOut>) -> Result<Self, ServeError> {
         let listen = &loaded.config.listen;
-        check_exposure(listen, gateway.proxy.requires_token()?)?;
+        if check_exposure(listen, gateway.proxy.requires_token()?)? == Exposed::PlainNetwork {
+            eprintln!(
+                "warning: {} is reachable from other machines over plain HTTP, so tokens can be read on the way; \
+                 put a TLS proxy in front of it, or listen on 127.0.0.1\n",
+                listen.address()
+            );
+        }
         let data = listener::bind(listen.address()).await?;
         let operations = listener::bind(listen.operations()).await?;
         let addresses = (data.local_addr()?, operations.local_addr()?);

@@ -34,7 +34,8 @@ fn the_printed_curl_line_works() {
     serving.args(["serve", "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0"]).stderr(Stdio::piped());
     let mut gateway = Running(serving.spawn().unwrap());
     let stderr = BufReader::new(gateway.0.stderr.take().unwrap());
-    let curl = stderr.lines().map(Result::unwrap).find(|line| line.trim_start().starts_with("curl ")).unwrap();
+    let curl =
+        stderr.lines().map(Result::unwrap).find(|line| line.trim_start().starts_with("curl ")).unwrap();
     let output = Command::new("sh").args(["-c", &curl]).output().unwrap();
     let answer: Value = serde_json::from_slice(&output.stdout).expect("curl is installed and prints JSON");
     assert_eq!(answer["result"]["structuredContent"]["sum"], 5, "{curl}\n{answer}");

@@ -48,7 +48,8 @@ impl Instances {
     pub(crate) fn note(&self, server: &ServerId, headers: &HeaderMap) -> Result<(), Ring> {
         let Some(named) = headers.get(INSTANCES_HEADER) else { return Ok(()) };
         let text = named.to_str().unwrap_or_default();
-        let ids: BTreeSet<Box<str>> = text.split(',').filter(|id| is_id(id)).take(MAX_INSTANCES).map(Into::into).collect();
+        let ids: BTreeSet<Box<str>> =
+            text.split(',').filter(|id| is_id(id)).take(MAX_INSTANCES).map(Into::into).collect();
         if ids.contains(&self.own) {
             self.behind.lock().remove(server);
             return Err(Ring);

@@ -15,8 +15,7 @@ use domain::{Credential, PrincipalKey, ServerId};
 use protocol::{Version, param_headers::ParamHeader};
 use tokio_util::task::TaskTracker;
 
-use crate::{
-    instances::Instances,CallError, Event, child::Grace, inbox::Inbox, metrics::Counters};
+use crate::{CallError, Event, child::Grace, inbox::Inbox, instances::Instances, metrics::Counters};
 
 /// What every transport is given when it opens.
 #[derive(Clone)]

@@ -20,9 +20,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    instances::Instances,
     CallError, Outgoing, Reply, ServerState, Settings,
     config::{DEFAULT_TIMEOUT_MS, ServerSettings},
+    instances::Instances,
     outgoing::Forwarded,
     server::{Link, Server},
     supervisor,

@@ -180,3 +180,42 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn calls_that_are_not_alone_share_a_write_and_keep_their_order() {
+    let (_folder, path, trail) = opened(ArgumentsKept::Hash);
+    let principal = principal();
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        open.push(trail.begin(begin(&principal)).await.unwrap());
+    }
+    let together = futures_util::future::join_all((0..8).map(|_| trail.begin(begin(&principal)))).await;
+    open.extend(together.into_iter().map(Result::unwrap));
+    // The kernel has every begin line now, whatever still waits.
+    let begun =
+        std::fs::read_to_string(&path).unwrap().lines().filter(|line| line.contains("\"begin\"")).count();
+    assert_eq!(begun, 16);
+    drop(open);
+    trail.close().unwrap();
+    let report = audit::verify(std::fs::read(&path).unwrap().as_slice()).unwrap();
+    assert_eq!((report.calls, report.open_calls, report.ends_without_begin), (16, Some(0), Some(0)));
+}
+
+#[tokio::test]
+async fn a_begin_that_is_dropped_while_it_waits_for_others_ends_as_cancelled() {
+    let (_folder, path, trail) = opened(ArgumentsKept::Hash);
+    let principal = principal();
+    let mut open = Vec::new();
+    for _ in 0..8 {
+        open.push(trail.begin(begin(&principal)).await.unwrap());
+    }
+    {
+        let mut waiting = Box::pin(trail.begin(begin(&principal)));
+        let first_poll = futures_util::poll!(waiting.as_mut());
+        assert!(first_poll.is_pending(), "it lets others run first");
+    }
+    drop(open);
+    trail.close().unwrap();
+    let report = audit::verify(std::fs::read(&path).unwrap().as_slice()).unwrap();
+    assert_eq!((report.calls, report.open_calls, report.ends_without_begin), (9, Some(0), Some(0)));
+}

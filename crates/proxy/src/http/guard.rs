@@ -24,9 +24,7 @@ impl Guard {
 
     /// Checks `Host`, the request target and `Origin`, and refuses requests with two framings.
     pub(super) fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
-        if headers.contains_key(header::TRANSFER_ENCODING) && headers.contains_key(header::CONTENT_LENGTH) {
-            return Err(Refusal::Framing);
-        }
+        check_framing(headers)?;
         self.check_host(uri, headers)?;
         self.check_origin(headers)
     }
@@ -66,6 +64,15 @@ impl Guard {
         let accepted = self.origins.contains(&origin) || is_loopback_origin(&origin);
         if accepted && origins.next().is_none() { Ok(()) } else { Err(Refusal::Origin) }
     }
+}
+
+/// One framing: a length, or chunks. Anything else is read differently by different readers (RFC 9112, section 6.3).
+fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(encoding) = encodings.next() else { return Ok(()) };
+    let is_chunked = encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    let is_alone = encodings.next().is_none() && !headers.contains_key(header::CONTENT_LENGTH);
+    if is_chunked && is_alone { Ok(()) } else { Err(Refusal::Framing) }
 }
 
 fn is_loopback_origin(origin: &str) -> bool {

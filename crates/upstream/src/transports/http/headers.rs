@@ -115,7 +115,10 @@ impl Fixed {
     /// Tells the server how many gateways a request has passed: those before us, and us.
     pub(super) fn behind(&self, mut headers: HeaderMap, passed: u32) -> HeaderMap {
         if passed > 0 {
-            headers.insert(HeaderName::from_static(DEPTH_HEADER), HeaderValue::from(self.own_depth.max(passed + 1)));
+            headers.insert(
+                HeaderName::from_static(DEPTH_HEADER),
+                HeaderValue::from(self.own_depth.max(passed + 1)),
+            );
         }
         headers
     }

@@ -293,7 +293,15 @@ impl WriteParams for Text<'_> {
 /// A call of the tool `echo`.
 pub(super) fn call<'a>(params: &'a Text<'a>, principal: Option<&'a PrincipalKey>) -> Exchange<'a> {
     let name = Some("echo");
-    Exchange { passed: 0, method: "tools/call", params, name, param_headers: (&[], None), credential: None, principal }
+    Exchange {
+        passed: 0,
+        method: "tools/call",
+        params,
+        name,
+        param_headers: (&[], None),
+        credential: None,
+        principal,
+    }
 }
 
 pub(super) const ECHO: Text<'static> = Text { text: r#"{"name":"echo","arguments":{}}"#, token: None };
