@@ -12,7 +12,7 @@ use crate::pipe;
 use crate::process;
 use crate::wire::{Request, Wire};
 
-/// As deep as the issue asks for, and deep enough to end a thread that follows by recursion.
+/// Far deeper than any JSON reader recurses, and deep enough to end a thread that follows by recursion.
 const DEPTHS: [usize; 2] = [10_000, 200_000];
 
 async fn one_child() -> Gateway {

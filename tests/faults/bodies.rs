@@ -53,6 +53,29 @@ fn s14_slow_headers_and_slow_bodies_are_cut_off() {
 }
 
 #[test]
+fn s14_a_connection_that_asks_nothing_is_closed() {
+    within(USUAL, async {
+        let gateway = impatient().await;
+        // Nothing; the beginning of an HTTP/2 preface; a whole one with empty settings.
+        let settings = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+        for sent in [&[][..], &settings[..3], settings] {
+            let started = Instant::now();
+            let mut wire = Wire::connect(gateway.address).await;
+            wire.send(sent).await.expect("sent");
+            wire.rest().await;
+            let took = started.elapsed();
+            assert!(took >= Duration::from_millis(400), "{} bytes: {took:?}", sent.len());
+            assert!(took < Duration::from_secs(3), "{} bytes: {took:?}", sent.len());
+        }
+        assert!(gateway.metric("toolgate_requests_refused_total", "silent_connection").await >= 3.0);
+        // Whoever asked in time may wait for the answer for longer than that.
+        let mut slow = gateway.client(Era::Modern).await;
+        let answer = slow.call("one__echo", json!({"text": "late", "delay_ms": 900})).await;
+        assert_eq!(text(&answer), "late");
+    });
+}
+
+#[test]
 fn s14_a_body_beyond_the_limit_is_refused_before_it_is_buffered() {
     within(USUAL, async {
         let gateway = impatient().await;

@@ -13,7 +13,7 @@ use crate::gateway::{Gateway, Place, child, text_of};
 use crate::limit::{USUAL, eventually, scaled, soon, within};
 use crate::process;
 
-/// What the issue allows between a child's death and the error of its call.
+/// What a caller may be kept waiting between a child's death and the error of its call.
 const ERROR_WITHIN: Duration = Duration::from_secs(1);
 /// What every child gets beside what is declared for it, and the counter that stops loops of gateways.
 const INHERITED: [&str; 9] =

@@ -46,14 +46,13 @@ fn r16_a_modern_client_that_goes_cancels_its_call() {
                 upstream.seen().until(told).await;
             }
             nothing_runs(&gateway).await;
+            let counted = gateway.metric("toolgate_calls_total", "cancelled").await;
+            assert_eq!(counted as usize, scaled(10) * 10);
             let trail = gateway.trail.clone();
             gateway.stop().await;
             let ends = trail.ends();
             assert_eq!(ends.len(), scaled(10) * 10);
-            assert!(
-                ends.iter().all(|end| matches!(end["outcome"].as_str(), Some("cancelled" | "unknown"))),
-                "{ends:?}"
-            );
+            assert!(ends.iter().all(|end| end["outcome"] == "cancelled"), "{ends:?}");
         }
     });
 }
@@ -136,6 +135,70 @@ fn r16_a_cancellation_ends_the_call_at_the_upstream() {
             }
         }
         assert!(pipe.end().await.0.success());
+    });
+}
+
+/// How a legacy client ends its call from another connection of its session.
+#[derive(Debug, Clone, Copy)]
+enum Ends {
+    Notifies,
+    Deletes,
+}
+
+#[test]
+fn r16_a_call_that_has_begun_to_answer_is_cancelled_all_the_same() {
+    within(USUAL, async {
+        let upstream = FakeServer::start(Script::new(Speaks::Modern)).await;
+        let gateway = Place::new(json!({"one": http(&upstream), "two": child(&[])})).serve().await;
+        gateway.ready().await;
+        let cases = [
+            ("one", Ends::Notifies),
+            ("two", Ends::Notifies),
+            ("one", Ends::Deletes),
+            ("two", Ends::Deletes),
+        ];
+        for (server, ends) in cases {
+            let client = gateway.client(Era::Legacy).await;
+            let mut second = gateway.client(Era::Legacy).await;
+            second.session.clone_from(&client.session);
+            let call = client.request(
+                "\"c\"",
+                "tools/call",
+                json!({
+                    "name": format!("{server}__progress"),
+                    "arguments": {"count": 1_000_000, "pause_ms": 5},
+                    "_meta": {"progressToken": "p"},
+                }),
+            );
+            let mut events = client.listen(&call).await;
+            assert_eq!(events.next().await.expect("progress")["method"], "notifications/progress");
+            let mut note = second.request("1", "notifications/cancelled", json!({"requestId": "c"}));
+            let status = match ends {
+                Ends::Notifies => {
+                    note.body = String::from_utf8(note.body).expect("JSON").replace("\"id\":1,", "").into();
+                    second.send(&note).await.head.status
+                }
+                Ends::Deletes => {
+                    note.verb = "DELETE";
+                    note.body.clear();
+                    second.send(&note).await.head.status
+                }
+            };
+            assert!(matches!(status, 202 | 204), "{server} {ends:?}: {status}");
+            let last = loop {
+                let message = events.next().await.expect("an end that says so");
+                if message.get("method").is_none() {
+                    break message;
+                }
+            };
+            assert!(last.get("error").is_some(), "{server} {ends:?}: {last}");
+            nothing_runs(&gateway).await;
+        }
+        let trail = gateway.trail.clone();
+        gateway.stop().await;
+        let ends = trail.ends();
+        assert_eq!(ends.len(), cases.len());
+        assert!(ends.iter().all(|end| end["outcome"] == "cancelled"), "{ends:?}");
     });
 }
 

@@ -27,6 +27,8 @@ mod doors;
 mod gone_clients;
 mod headers;
 mod http_upstreams;
+mod launched;
+mod lazy;
 mod log_injection;
 mod loops;
 mod not_yet;

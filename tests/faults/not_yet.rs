@@ -52,6 +52,7 @@ const SOURCES: &[&str] = &[
     include_str!("gone_clients.rs"),
     include_str!("headers.rs"),
     include_str!("http_upstreams.rs"),
+    include_str!("launched.rs"),
     include_str!("log_injection.rs"),
     include_str!("loops.rs"),
     include_str!("principals.rs"),

@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::client::{failure, outcome, text};
 use crate::gateway::{Gateway, Place, child};
 use crate::limit::{USUAL, eventually, scaled, soon, within};
+use crate::pipe::Pipe;
 use crate::process;
 use crate::wire::{Request, Wire};
 
@@ -259,5 +260,92 @@ fn r23_a_client_that_closes_its_pipes_ends_a_launched_gateway() {
             assert!(!process::runs(pid), "{pid} is left");
         }
         assert_eq!(place.trail().verify().await["open_calls"], 0);
+    });
+}
+
+/// Launches a gateway and makes a call of each era, legacy first; returns their ids once both are in the trail.
+async fn launched_with_calls(place: &Place, tool: &str, arguments: serde_json::Value) -> (Pipe, Vec<String>) {
+    let mut pipe = place.launch();
+    pipe.initialize().await;
+    let mut ids = Vec::new();
+    for era in [Era::Legacy, Era::Modern] {
+        ids.push(pipe.begin(era, "tools/call", json!({"name": tool, "arguments": arguments})).await);
+    }
+    eventually(|| async {
+        let begun = place.trail().calls().values().filter(|call| call.begin.is_some()).count();
+        (begun == 2).then_some(())
+    })
+    .await;
+    (pipe, ids)
+}
+
+/// Reads an answer for each id, in whichever order they come.
+async fn answers(pipe: &mut Pipe, ids: &[String]) -> Vec<serde_json::Value> {
+    let mut answers = Vec::new();
+    while answers.len() < ids.len() {
+        let message = pipe.message().await;
+        if message.get("method").is_none() {
+            assert!(ids.contains(&message["id"].to_string()), "{message}");
+            answers.push(message);
+        }
+    }
+    answers
+}
+
+#[test]
+fn r21_a_launched_gateway_finishes_the_calls_that_end_within_the_grace() {
+    within(USUAL, async {
+        let place = place(Duration::from_secs(20));
+        let delayed = json!({"text": "in time", "delay_ms": 1_500});
+        let (mut pipe, ids) = launched_with_calls(&place, "one__echo", delayed).await;
+        let term = Instant::now();
+        pipe.signal(Signal::TERM);
+        for answer in answers(&mut pipe, &ids).await {
+            assert_eq!(text(&answer), "in time");
+        }
+        assert_eq!(pipe.line().await, None, "each is answered once");
+        // The client's side is still open: a read that waits for it holds up nothing, and no call is left to wait for.
+        let (status, said) = pipe.ended().await;
+        assert!(status.success(), "{status:?}: {said}");
+        assert!(term.elapsed() < Duration::from_secs(10), "{:?}", term.elapsed());
+        let trail = place.trail();
+        assert_eq!(trail.verify().await["open_calls"], 0);
+        assert_eq!(trail.ends().iter().filter(|end| end["outcome"] == "ok").count(), 2, "{:?}", trail.ends());
+    });
+}
+
+#[test]
+fn r21_a_launched_gateway_tells_the_calls_that_do_not_end_within_the_grace() {
+    within(USUAL, async {
+        let place = place(Duration::from_millis(500));
+        let (mut pipe, ids) = launched_with_calls(&place, "one__hang", json!({})).await;
+        pipe.signal(Signal::TERM);
+        for answer in answers(&mut pipe, &ids).await {
+            assert_eq!((failure(&answer), outcome(&answer)), ("SHUTTING_DOWN", "unknown"), "{answer}");
+        }
+        assert_eq!(pipe.line().await, None, "each is answered once");
+        let (status, said) = pipe.ended().await;
+        assert!(status.success(), "{status:?}: {said}");
+        let trail = place.trail();
+        assert_eq!(trail.verify().await["open_calls"], 0);
+        assert_eq!(trail.ends().iter().filter(|end| end["outcome"] == "unknown").count(), 2);
+    });
+}
+
+#[test]
+fn r21_a_launched_gateway_ends_its_subscriptions_when_it_stops() {
+    within(USUAL, async {
+        let place = place(Duration::from_secs(20));
+        let mut pipe = place.launch();
+        pipe.initialize().await;
+        let wanted = json!({"notifications": {"toolsListChanged": true}});
+        let id = pipe.begin(Era::Modern, "subscriptions/listen", wanted).await;
+        while pipe.message().await["method"] != "notifications/subscriptions/acknowledged" {}
+        let term = Instant::now();
+        pipe.signal(Signal::TERM);
+        assert_eq!(pipe.answer(&id).await["result"]["resultType"], "complete");
+        let (status, said) = pipe.ended().await;
+        assert!(status.success(), "{status:?}: {said}");
+        assert!(term.elapsed() < Duration::from_secs(10), "{:?}", term.elapsed());
     });
 }

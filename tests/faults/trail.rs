@@ -44,6 +44,11 @@ impl Trail {
         self.lines().into_iter().filter(|line| line["event"] == name).collect()
     }
 
+    /// Returns how many refusals of a name are on record: a line each, or a line for the sum of several.
+    pub(crate) fn refusals(&self, name: &str) -> u64 {
+        self.events(name).iter().map(|line| line["details"]["suppressed"].as_u64().unwrap_or(1)).sum()
+    }
+
     /// Returns the calls, by their ids.
     pub(crate) fn calls(&self) -> BTreeMap<String, Call> {
         let mut calls = BTreeMap::<String, Call>::new();

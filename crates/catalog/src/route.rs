@@ -116,11 +116,13 @@ impl Catalog {
         let matching = shown().filter(|server| server.templates.iter().any(|template| template.matches(uri)));
         let mut owners = listing.chain(matching).peekable();
         let first = owners.peek().copied();
-        let owner = owners.find(|server| scope.reaches(&server.id)).or(first).or_else(|| {
+        let only_one = || {
             let mut with_resources =
                 shown().filter(|server| server.has_resources && scope.reaches(&server.id));
             with_resources.next().filter(|_| with_resources.next().is_none())
-        })?;
+        };
+        // An owner that the caller cannot reach comes last: what is hidden must not decide what can be read.
+        let owner = owners.find(|server| scope.reaches(&server.id)).or_else(only_one).or(first)?;
         Some(Route::to(owner.id.clone(), Target::Resource(uri.into()), Vec::new()))
     }
 }

@@ -22,7 +22,7 @@ pub struct TokenConfig {
     #[schemars(example = &"ci")]
     pub id: String,
     /// `sha256:` and the SHA-256 of the whole token in hexadecimal digits.
-    #[schemars(example = &"sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    #[schemars(example = &"sha256:fa80eb537bf0efe281506abdd9bd7b4d952b285825cc8ae419c9c9d7a377702d")]
     pub hash: String,
     /// The agent that the caller is.
     #[schemars(example = &"reviewer")]

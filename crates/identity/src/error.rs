@@ -18,7 +18,7 @@ pub enum AuthError {
     #[error("access token `{0}` has expired")]
     ExpiredToken(TokenId),
     /// Nobody can be checked, so nobody is let in. The operator reads the reason in the log.
-    #[error("access tokens cannot be checked: {0}")]
+    #[error("access tokens cannot be checked at this moment")]
     TokensUnavailable(Arc<StoreError>),
 }
 

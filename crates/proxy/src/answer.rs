@@ -27,7 +27,11 @@ pub(crate) fn encode_event(event: Cleared<Event>, id: &RequestId, running: &Runn
         Event::Error(error) => Encoded::Final(encode::error_object(id, &error).into()),
         Event::Result(Payload::Whole(result)) => {
             let mut message = encode::result_head(id);
-            write_result(&mut message, &result, additions(running));
+            if strips(running) {
+                write_stripped(&mut message, &result);
+            } else {
+                write_result(&mut message, &result, additions(running));
+            }
             message.push(b'}');
             Encoded::Final(message.into())
         }
@@ -55,6 +59,30 @@ pub(crate) fn additions(running: &Running) -> Option<&'static str> {
     let bridges = running.client_era() == Era::Modern && running.upstream_era() == Era::Legacy;
     let members = if running.row().cacheable { MODERN_CACHEABLE_RESULT } else { MODERN_RESULT };
     bridges.then_some(members)
+}
+
+/// Members that only the modern era has. A legacy client could take them for a vendor's, so they are taken out of
+/// whole results; a result that is passed on while it arrives keeps them, as unknown members are legal in any era.
+const MODERN_MEMBERS: [&str; 3] = ["resultType", "ttlMs", "cacheScope"];
+
+/// Tells whether a modern upstream answers a legacy client.
+fn strips(running: &Running) -> bool {
+    running.client_era() == Era::Legacy && running.upstream_era() == Era::Modern
+}
+
+/// Appends a result without the members of the modern era; the values of the others keep their bytes.
+fn write_stripped(out: &mut Vec<u8>, result: &[u8]) {
+    let Ok(object) = Object::parse(result, &[]) else { return out.extend_from_slice(result) };
+    let kept = object.iter().filter(|(name, _)| !MODERN_MEMBERS.contains(name));
+    let mut separator = b'{';
+    for (name, value) in kept {
+        out.push(separator);
+        out.extend(serde_json::to_vec(name).expect("a string is always JSON"));
+        out.push(b':');
+        out.extend_from_slice(value.as_bytes());
+        separator = b',';
+    }
+    out.extend_from_slice(if separator == b'{' { b"{}" } else { b"}" });
 }
 
 /// Appends a result with members added at its start. Its other bytes stay as they are.
@@ -116,6 +144,18 @@ mod tests {
         assert_eq!(written(r#"{"b":1.0}"#, Some(MODERN_RESULT)), r#"{"resultType":"complete","b":1.0}"#);
         assert_eq!(written("{ }", Some(MODERN_RESULT)), r#"{"resultType":"complete" }"#);
         assert_eq!(written(r#"{"resultType":"task"}"#, Some(MODERN_RESULT)), r#"{"resultType":"task"}"#);
+    }
+
+    #[test]
+    fn a_legacy_client_sees_no_modern_members() {
+        let stripped = |result: &str| {
+            let mut out = Vec::new();
+            write_stripped(&mut out, result.as_bytes());
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(stripped(r#"{"resultType":"complete","x" : 1.10,"ttlMs":0}"#), r#"{"x":1.10}"#);
+        assert_eq!(stripped(r#"{"resultType":"complete"}"#), "{}");
+        assert_eq!(stripped("[1]"), "[1]");
     }
 
     #[test]

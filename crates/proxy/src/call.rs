@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Longest time a call may take, whatever progress it reports.
-const HARD_LIMIT: Duration = Duration::from_secs(600);
+pub(crate) const HARD_LIMIT: Duration = Duration::from_secs(600);
 
 /// A request that goes to an upstream.
 #[derive(Debug)]
@@ -69,7 +69,7 @@ pub(crate) async fn start(proxy: &Proxy, admission: Admission, request: Routed) 
     }
 }
 
-/// Finds the route. While upstreams are still starting, a name that is not known yet is waited for.
+/// Finds the route. A name that is not known wakes lazy upstreams, and is waited for while upstreams are starting.
 async fn find_route(
     proxy: &Proxy,
     admission: Admission,
@@ -80,7 +80,7 @@ async fn find_route(
         admission.world().catalog.route(view, request.row.routing, &request.params.key(), scope)
     };
     match find(&admission) {
-        Err(NoRoute) if !admission.world().settled => {
+        Err(NoRoute) => {
             proxy.settle().await;
             let admission = admission.refreshed(proxy);
             let route = find(&admission);

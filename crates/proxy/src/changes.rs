@@ -44,20 +44,23 @@ impl Changes {
     /// Cancel safe. Never completes once the gateway has stopped publishing.
     pub(crate) async fn next(&mut self, proxy: &Proxy) -> Vec<&'static str> {
         loop {
-            if self.revisions.changed().await.is_err() {
-                std::future::pending::<()>().await;
-            }
-            if let Some(last) = self.last {
-                tokio::time::sleep_until(last + INTERVAL).await;
-                self.revisions.mark_unchanged();
-            }
+            // What is there is compared first, so that a wait that was dropped halfway loses nothing.
+            self.revisions.mark_unchanged();
             let now = fingerprints(&proxy.snapshots.current(), &self.caller, &self.view);
             let methods = announcements(&self.seen, &now);
-            self.seen = now;
-            if !methods.is_empty() {
-                self.last = Some(Instant::now());
-                return methods;
+            if methods.is_empty() {
+                if self.revisions.changed().await.is_err() {
+                    std::future::pending::<()>().await;
+                }
+                continue;
             }
+            if let Some(last) = self.last.filter(|last| last.elapsed() < INTERVAL) {
+                tokio::time::sleep_until(last + INTERVAL).await;
+                continue;
+            }
+            self.seen = now;
+            self.last = Some(Instant::now());
+            return methods;
         }
     }
 }

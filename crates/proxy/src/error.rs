@@ -122,7 +122,12 @@ impl Failure {
             Self::Denied { .. } | Self::Blocked(_) => Outcome::Denied,
             Self::Timeout { .. } => Outcome::Timeout,
             Self::Cancelled => Outcome::Cancelled,
-            Self::Upstream(CallError::Lost { .. }) | Self::ShuttingDown | Self::Internal => Outcome::Unknown,
+            Self::ShuttingDown | Self::Internal => Outcome::Unknown,
+            // A server error comes from whoever stood at the end of the line, which may have run the tool.
+            Self::Upstream(CallError::Status { status, .. }) if *status >= 500 => Outcome::Unknown,
+            Self::Upstream(
+                CallError::Lost { .. } | CallError::TooLarge { .. } | CallError::Protocol { .. },
+            ) => Outcome::Unknown,
             Self::UnknownMethod
             | Self::Params(_)
             | Self::Unknown { .. }
@@ -130,8 +135,6 @@ impl Failure {
                 CallError::NotConfigured(_)
                 | CallError::Unavailable { .. }
                 | CallError::Busy { .. }
-                | CallError::TooLarge { .. }
-                | CallError::Protocol { .. }
                 | CallError::Status { .. }
                 | CallError::Params(_)
                 | CallError::ForeignCredential(_),
@@ -145,15 +148,7 @@ impl Failure {
 
     /// Tells whether the tool may have run although no answer came.
     const fn outcome_is_unknown(&self) -> bool {
-        matches!(
-            self,
-            Self::Timeout { .. }
-                | Self::ShuttingDown
-                | Self::Internal
-                | Self::Upstream(
-                    CallError::Lost { .. } | CallError::TooLarge { .. } | CallError::Protocol { .. }
-                )
-        )
+        matches!(self.outcome(), Outcome::Unknown | Outcome::Timeout)
     }
 
     /// Tells whether the same call may be made again without running the tool twice.

@@ -1,5 +1,6 @@
 //! Every call is written down: the begin line before anything is sent, the end line when its outcome is known.
-//! A call that cannot be recorded is not made. Dropping a [`Record`] unfinished is an end as well: a cancelled call.
+//! A call that cannot be recorded is not made. Dropping a [`Record`] unfinished is an end as well: its client went
+//! away, and the upstream is told to cancel the call.
 
 use std::{sync::LazyLock, time::Instant};
 
@@ -9,6 +10,7 @@ use catalog::Route;
 use memchr::memmem::Finder;
 use protocol::Object;
 use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Proxy,
@@ -24,9 +26,12 @@ const MAX_INSPECTED_BYTES: usize = 64 * 1024;
 /// A call that was begun in the audit trail.
 #[derive(Debug)]
 pub(crate) struct Record {
-    open: OpenCall,
+    /// `None` when the end is written.
+    open: Option<OpenCall>,
     metrics: CallMetrics,
     began: Instant,
+    /// Completes when the gateway gives up its running calls.
+    over: CancellationToken,
 }
 
 /// Writes the begin line.
@@ -67,13 +72,16 @@ pub(crate) async fn begin(
         tracing::error!(%error, "the audit trail cannot be written; calls are refused");
         Failure::Audit
     })?;
-    Ok(Record { open, metrics: proxy.metrics.call(), began })
+    let over = proxy.drain.over().clone();
+    Ok(Record { open: Some(open), metrics: proxy.metrics.call(), began, over })
 }
 
 impl Record {
     /// Notes that the call goes out now: from here on, an end without an answer leaves the outcome unknown.
     pub(crate) fn sent(&mut self) {
-        self.open.mark_sent();
+        if let Some(open) = &mut self.open {
+            open.mark_sent();
+        }
     }
 
     /// Ends the call with the server's own result.
@@ -102,9 +110,29 @@ impl Record {
         self.finish(End { code: Some(failure.symbol()), rule, ..End::of(failure.outcome()) });
     }
 
-    fn finish(self, end: End<'_>) {
-        self.metrics.ended(end.outcome, self.began.elapsed());
-        self.open.finish(end);
+    fn finish(mut self, end: End<'_>) {
+        self.end(end);
+    }
+
+    fn end(&mut self, end: End<'_>) {
+        if let Some(open) = self.open.take() {
+            self.metrics.ended(end.outcome, self.began.elapsed());
+            open.finish(end);
+        }
+    }
+}
+
+impl Drop for Record {
+    /// Nobody waits for the answer any more: the client went away, unless the fault is ours.
+    fn drop(&mut self) {
+        let failure = if std::thread::panicking() {
+            Failure::Internal
+        } else if self.over.is_cancelled() {
+            Failure::ShuttingDown
+        } else {
+            Failure::Cancelled
+        };
+        self.end(End { code: Some(failure.symbol()), ..End::of(failure.outcome()) });
     }
 }
 

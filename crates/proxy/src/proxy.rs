@@ -1,23 +1,22 @@
 //! The data plane's shared parts, put together once at the start.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use audit::{Detail, Event, Trail};
+use audit::Trail;
 use credentials::Credentials;
 use identity::Identity;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
-use upstream::{Health, Upstreams};
+use upstream::Upstreams;
 
-use crate::{Drain, Metrics, Snapshots, config::Limits, session::Sessions};
+use crate::{
+    Drain, Metrics, Snapshot, Snapshots,
+    config::Limits,
+    places::{Place, Places},
+    refusals::Refusals,
+    session::Sessions,
+};
 
 /// Least time between two sweeps of idle sessions.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(10);
@@ -60,7 +59,7 @@ pub struct Parts {
     pub snapshots: Arc<Snapshots>,
     /// The bounds.
     pub limits: Limits,
-    /// How long the first listings wait for upstreams that are still starting.
+    /// How long the first listings, and calls of unknown names, wait for upstreams that are still starting.
     pub startup_wait: Duration,
     /// The gateway's own name and version.
     pub info: ServerInfo,
@@ -83,10 +82,11 @@ pub struct Proxy {
     pub(crate) metrics: Metrics,
     pub(crate) drain: Drain,
     pub(crate) sessions: Sessions,
+    refusals: Refusals,
     startup_wait: Duration,
     settle_until: Mutex<Instant>,
-    lazy_woken: AtomicBool,
-    in_flight: AtomicUsize,
+    in_flight: Places,
+    standing: Places,
 }
 
 impl Proxy {
@@ -94,10 +94,11 @@ impl Proxy {
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             sessions: Sessions::new(parts.limits.sessions(), parts.limits.session_idle()),
+            refusals: Refusals::default(),
             settle_until: Mutex::new(Instant::now() + parts.startup_wait),
             startup_wait: parts.startup_wait,
-            lazy_woken: AtomicBool::new(false),
-            in_flight: AtomicUsize::new(0),
+            in_flight: Places::new(parts.limits.in_flight()),
+            standing: Places::new(standing_streams(&parts.limits)),
             identity: parts.identity,
             credentials: parts.credentials,
             upstreams: parts.upstreams,
@@ -123,59 +124,63 @@ impl Proxy {
         self.sessions.len()
     }
 
-    /// Forgets idle sessions until the gateway stops. Its death only means that idle sessions stay longer.
+    /// Forgets idle sessions until the gateway stops, and tells of refusals that were only counted. Its death only
+    /// means that idle sessions stay longer and such refusals are told later.
     pub async fn sweep_sessions(self: Arc<Self>) {
         let stopping = self.drain.stopping().clone();
         while stopping.run_until_cancelled(tokio::time::sleep(SWEEP_INTERVAL)).await.is_some() {
             self.sessions.sweep();
+            self.audit_suppressed();
         }
     }
 
-    /// Takes a place among the requests in progress; `None` when all are taken.
-    pub(crate) fn enter(self: &Arc<Self>) -> Option<Slot> {
-        let limit = self.limits.in_flight();
-        let take = |taken: usize| (taken < limit).then_some(taken + 1);
-        self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok()?;
-        Some(Slot(self.clone()))
+    /// Takes a place among the requests in progress, to be kept until the answer has ended; `None` when all are taken.
+    pub(crate) fn enter(&self) -> Option<Place> {
+        self.in_flight.take()
     }
 
-    /// Waits until every upstream that is starting has listed or failed, but not longer than the start may take.
-    /// Lazy upstreams are started by the first listing and get the same time from then on.
+    /// Takes a place among the streams that stand until their client goes; `None` when all are taken.
+    pub(crate) fn stand(&self) -> Option<Place> {
+        self.standing.take()
+    }
+
+    /// Waits until every upstream that is starting has listed or failed and that is published, but not longer than
+    /// the start may take. Lazy upstreams are started here and get the same time from then on.
     pub(crate) async fn settle(&self) {
-        if !self.lazy_woken.swap(true, Ordering::Relaxed) {
-            self.wake_lazy();
-        }
-        let until = *self.settle_until.lock();
+        let until = self.wake_lazy();
+        let wakings = self.upstreams.wakings();
+        let is_settled = |world: &Snapshot| world.settled && world.wakings >= wakings;
         let mut revisions = self.snapshots.changes();
-        while !self.snapshots.current().settled && Instant::now() < until {
+        while !is_settled(&self.snapshots.current()) && Instant::now() < until {
             if timeout_at(until, revisions.changed()).await.is_err() {
                 return;
             }
         }
     }
 
-    fn wake_lazy(&self) {
-        if self.upstreams.states().iter().any(|state| state.health == Health::Lazy) {
-            self.upstreams.wake_lazy();
-            *self.settle_until.lock() = Instant::now() + self.startup_wait;
+    /// Starts lazy upstreams; returns until when upstreams that start are waited for.
+    fn wake_lazy(&self) -> Instant {
+        // Held meanwhile: a request that comes just now must find the new end of the wait.
+        let mut until = self.settle_until.lock();
+        if self.upstreams.wake_lazy() {
+            *until = Instant::now() + self.startup_wait;
         }
+        *until
     }
 
-    /// Writes down that a request was refused at the door.
-    pub(crate) fn audit_refusal(&self, reason: &str, peer: SocketAddr) {
-        let peer = peer.ip().to_string();
-        let event = Event { name: reason, details: &[("peer", Detail::Text(&peer))] };
-        if let Err(error) = self.trail.event(event) {
-            tracing::error!(%error, reason, "a refusal could not be audited");
-        }
+    /// Writes down that a request was refused at the door, or counts it when there were many just now.
+    pub(crate) fn audit_refusal(&self, reason: &'static str, peer: SocketAddr) {
+        self.refusals.tell(&self.trail, reason, peer);
+    }
+
+    /// Writes down how many refusals were only counted so far.
+    pub(crate) fn audit_suppressed(&self) {
+        self.refusals.tell_suppressed(&self.trail);
     }
 }
 
-/// A place among the requests in progress.
-pub(crate) struct Slot(Arc<Proxy>);
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
-    }
+/// Streams on which clients hear of changes are no calls and have a bound of their own: one for each connection, which
+/// is what a client needs.
+pub(crate) const fn standing_streams(limits: &Limits) -> usize {
+    limits.connections()
 }

@@ -21,6 +21,8 @@ pub struct Snapshot {
     pub guardrails: Guardrails,
     /// Whether every started upstream has listed or failed once.
     pub settled: bool,
+    /// How often sleeping upstreams had been woken when `settled` was read ([`upstream::Upstreams::wakings`]).
+    pub wakings: u64,
 }
 
 /// The snapshot in force, and a way to wait for the next.

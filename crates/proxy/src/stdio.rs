@@ -1,7 +1,8 @@
 //! The stdio door: what a client launches. One message per line, both eras on the same pipe; requests run
-//! concurrently, answers are written as they come.
+//! concurrently, answers are written as they come. How long they may take once the gateway stops is `drain`'s: reader,
+//! writer and requests are all tracked there.
 
-use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{io, panic::AssertUnwindSafe, sync::Arc};
 
 use bytes::Bytes;
 use catalog::View;
@@ -16,8 +17,9 @@ use serde_json::json;
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufWriter},
     sync::mpsc,
+    task::JoinHandle,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 use upstream::child::{Line, LineReader};
 
 use crate::{
@@ -39,8 +41,6 @@ const OUTBOX: usize = 64;
 pub struct StdioSettings {
     /// What the client is shown.
     pub view: View,
-    /// How long running calls may still take after the client closed its side.
-    pub grace: Duration,
 }
 
 /// The client on the other end of the pipe.
@@ -51,16 +51,27 @@ struct Connection {
     outbox: mpsc::Sender<Bytes>,
     session: Mutex<Option<Arc<Session>>>,
     cancellable: Cancellable,
-    tasks: TaskTracker,
+    /// The reader has ended, so there is nobody to tell of changes.
     closed: CancellationToken,
 }
 
-/// Serves one client until it closes its side or the gateway stops. Requests that run then are finished first, within
-/// the grace time.
+/// Serves one client. The task ends when the client has closed its side or the gateway stops; requests that run then
+/// go on, and their answers are written. [`Drain::stop`](crate::Drain::stop) waits for them, so whoever drops or aborts
+/// the task loses none. Call it within a runtime.
 ///
 /// # Errors
-/// [`io::Error`] when the caller cannot be authenticated or the pipe breaks while reading.
-pub async fn serve_stdio(
+/// The task returns [`io::Error`] when the caller cannot be authenticated or the pipe breaks while reading.
+pub fn serve_stdio(
+    proxy: Arc<Proxy>,
+    settings: StdioSettings,
+    input: impl AsyncRead + Unpin + Send + 'static,
+    output: impl AsyncWrite + Unpin + Send + 'static,
+) -> JoinHandle<io::Result<()>> {
+    let tasks = proxy.drain.tasks().clone();
+    tasks.spawn(serve(proxy, settings, input, output))
+}
+
+async fn serve(
     proxy: Arc<Proxy>,
     settings: StdioSettings,
     input: impl AsyncRead + Unpin,
@@ -69,24 +80,22 @@ pub async fn serve_stdio(
     let presented = Presented { bearer: None, peer: Peer::Stdio };
     let caller = admission::authenticate(&proxy, presented).map_err(io::Error::other)?;
     let (outbox, messages) = mpsc::channel(OUTBOX);
-    let writer = tokio::spawn(write_messages(messages, output));
+    proxy.drain.tasks().spawn(async move {
+        if let Err(error) = write_messages(messages, output).await {
+            tracing::debug!(%error, "the stdio client does not read any more");
+        }
+    });
     let connection = Arc::new(Connection {
         caller,
         view: settings.view,
         outbox,
         session: Mutex::new(None),
         cancellable: Cancellable::default(),
-        tasks: TaskTracker::new(),
         closed: CancellationToken::new(),
         proxy,
     });
-    let read = connection.read(input).await;
-    connection.closed.cancel();
-    connection.tasks.close();
-    let _ = tokio::time::timeout(settings.grace, connection.tasks.wait()).await;
-    drop(connection);
-    let _ = tokio::time::timeout(settings.grace, writer).await;
-    read
+    let _closing = connection.closed.clone().drop_guard();
+    connection.read(input).await
 }
 
 /// Writes messages until every sender is gone or the client does not read any more.
@@ -110,9 +119,10 @@ impl Connection {
         let mut lines = LineReader::new(input, self.proxy.limits.line_bytes());
         loop {
             let line = tokio::select! {
-                line = lines.next() => line?,
+                biased;
                 () = self.proxy.drain.stopping().cancelled() => return Ok(()),
                 () = self.outbox.closed() => return Ok(()),
+                line = lines.next() => line?,
             };
             match line {
                 Some(Line::Message(line)) => self.take(line).await,
@@ -130,7 +140,7 @@ impl Connection {
             Ok(Message::Request(request)) if &*request.method == "initialize" => {
                 self.initialize(&request).await
             }
-            Ok(Message::Request(request)) => self.start(request),
+            Ok(Message::Request(request)) => self.start(request).await,
             Ok(Message::Notification(note)) => self.notified(&note),
             // No request of ours is out there that it could answer.
             Ok(Message::Response(_)) => {}
@@ -138,25 +148,32 @@ impl Connection {
         }
     }
 
-    /// Runs a request in a task of its own, so that a slow one holds up nobody.
-    fn start(self: &Arc<Self>, request: Request) {
+    /// Runs a request in a task of its own, so that a slow one holds up nobody. Beyond the bound the reader itself
+    /// answers: a client that writes and does not read holds up its own reader and starts no more tasks.
+    async fn start(self: &Arc<Self>, request: Request) {
+        let Some(slot) = self.proxy.enter() else {
+            let limit = self.proxy.limits.in_flight();
+            return self.fail(&Failure::Overloaded { limit }, &request, self.era(&request)).await;
+        };
         let connection = self.clone();
-        self.tasks.spawn(async move {
-            let Some(_slot) = connection.proxy.enter() else {
-                let limit = connection.proxy.limits.in_flight();
-                return connection.fail(&Failure::Overloaded { limit }, &request, Era::Legacy).await;
-            };
+        self.proxy.drain.tasks().spawn(async move {
+            let _slot = slot;
             let entry = connection.cancellable.enter(&request.id);
             // A panic fails this request and no other.
             let running = AssertUnwindSafe(connection.run(request.clone())).catch_unwind();
             tokio::select! {
                 ended = running => if ended.is_err() {
-                    connection.fail(&Failure::Internal, &request, Era::Legacy).await;
+                    connection.fail(&Failure::Internal, &request, connection.era(&request)).await;
                 },
                 // A cancelled request gets no answer (specification, cancellation).
                 () = entry.cancelled() => {}
             }
         });
+    }
+
+    /// Returns the era to fail a request in, whether or not it can be read.
+    fn era(&self, request: &Request) -> Era {
+        self.client(request).map_or(Era::Legacy, |client| client.version.era())
     }
 
     async fn run(&self, request: Request) {
@@ -180,18 +197,13 @@ impl Connection {
     fn client(&self, request: &Request) -> Result<Client, Bytes> {
         let params = request.params.as_deref().and_then(|params| Object::parse(params, &["_meta"]).ok());
         let members = params.as_ref().and_then(|params| meta::parse(params.get("_meta")?).ok());
-        let declared = members.as_ref().and_then(|members| members.string(meta::PROTOCOL_VERSION));
         let is_modern_method = matches!(&*request.method, "server/discover" | "subscriptions/listen");
-        match declared {
-            Some(version) => match version.parse::<Version>() {
-                Ok(version) if version.era() == Era::Modern => Ok(Client::modern(version, 0)),
-                Ok(_) | Err(_) => Err(unsupported(&request.id, &version)),
-            },
-            None if is_modern_method => {
-                let text = format!("invalid params: `_meta` must hold `{}`", meta::PROTOCOL_VERSION);
-                Err(encode::error(Some(&request.id), code::INVALID_PARAMS, &text, None).into())
+        match members {
+            Some(members) if is_modern_method || members.get(meta::PROTOCOL_VERSION).is_some() => {
+                modern_client(&request.id, &members)
             }
-            None => match self.session.lock().clone() {
+            None if is_modern_method => Err(missing(&request.id, meta::PROTOCOL_VERSION)),
+            Some(_) | None => match self.session.lock().clone() {
                 Some(session) => Ok(Client::of_session(session, 0)),
                 None => Ok(Client { version: Version::V2024_11_05, info: None, session: None, passed: 0 }),
             },
@@ -224,7 +236,7 @@ impl Connection {
     fn announce_changes(self: &Arc<Self>) {
         let connection = self.clone();
         let mut changes = Changes::new(&self.proxy, self.caller.clone(), self.view.clone());
-        self.tasks.spawn(async move {
+        self.proxy.drain.tasks().spawn(async move {
             let announcing = async {
                 loop {
                     for method in changes.next(&connection.proxy).await {
@@ -253,7 +265,7 @@ impl Connection {
                 Err(failure) => return self.fail(&failure, request, era).await,
             };
             match answer::encode_event(event, &request.id, &running) {
-                Encoded::Notification(message) => self.send(message).await,
+                Encoded::Notification(message) => self.notify(message).await,
                 Encoded::Final(message) => return self.send(message).await,
                 Encoded::Streamed(head, stream) => {
                     return match self.collect(&mut running, head, stream).await {
@@ -293,13 +305,15 @@ impl Connection {
     async fn listen(&self, mut listening: Box<Listening>) {
         loop {
             tokio::select! {
+                // The reader ends when the gateway stops, so `closed` follows; the client is told all the same.
+                biased;
+                () = self.proxy.drain.stopping().cancelled() => return self.send(listening.end()).await,
+                () = self.closed.cancelled() => return,
                 messages = listening.next(&self.proxy) => {
                     for message in messages {
-                        self.send(message).await;
+                        self.notify(message).await;
                     }
                 }
-                () = self.closed.cancelled() => return,
-                () = self.proxy.drain.stopping().cancelled() => return self.send(listening.end()).await,
             }
         }
     }
@@ -307,6 +321,12 @@ impl Connection {
     async fn fail(&self, failure: &Failure, request: &Request, era: Era) {
         let is_tool_call = &*request.method == "tools/call";
         self.send(answer::encode_failure(failure, &request.id, is_tool_call, era)).await;
+    }
+
+    /// Sends what a call can do without. Once running calls are given up, one whose client does not read must not wait
+    /// for it, or its own end would not be recorded.
+    async fn notify(&self, message: Bytes) {
+        self.proxy.drain.over().run_until_cancelled(self.send(message)).await;
     }
 
     /// A client that is gone hears nothing; the reader notices and ends the connection.
@@ -321,6 +341,25 @@ fn refusal(malformed: &Malformed) -> Bytes {
         Unreadable::Invalid(_) => code::INVALID_REQUEST,
     };
     encode::error(malformed.id.as_ref(), code, &malformed.to_string(), None).into()
+}
+
+/// Reads what a modern request says of its client. The order of the checks is that of the HTTP door.
+fn modern_client(id: &RequestId, members: &Object<'_>) -> Result<Client, Bytes> {
+    let Some(version) = members.string(meta::PROTOCOL_VERSION) else {
+        return Err(missing(id, meta::PROTOCOL_VERSION));
+    };
+    if !members.get(meta::CLIENT_CAPABILITIES).is_some_and(|text| text.starts_with('{')) {
+        return Err(missing(id, meta::CLIENT_CAPABILITIES));
+    }
+    match version.parse::<Version>() {
+        Ok(version) if version.era() == Era::Modern => Ok(Client::modern(version, 0)),
+        Ok(_) | Err(_) => Err(unsupported(id, &version)),
+    }
+}
+
+fn missing(id: &RequestId, member: &str) -> Bytes {
+    let text = format!("invalid params: `_meta` must hold `{member}`");
+    encode::error(Some(id), code::INVALID_PARAMS, &text, None).into()
 }
 
 fn unsupported(id: &RequestId, requested: &str) -> Bytes {

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
-use audit::Trail;
+use audit::{Detail, Event, Trail};
 use credentials::Credentials;
 use domain::{ServerId, SystemClock};
 use identity::{Identity, IdentitySettings};
@@ -17,12 +17,6 @@ use upstream::{
 };
 
 use crate::{config::Config, demo_server::DemoServer, publisher::Publisher, telemetry};
-
-/// The environment variable that counts how many gateways stand above this one.
-const DEPTH_VARIABLE: &str = upstream::DEPTH_VARIABLE;
-
-/// Most gateways that may stand above one another; more is a loop.
-pub const MAX_DEPTH: u32 = 8;
 
 /// How long answers may take to be written once the grace time is over.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -79,17 +73,22 @@ impl Gateway {
     /// [`StartError`] when a part that nothing works without cannot be had.
     pub fn start(plan: Plan) -> Result<Self, StartError> {
         let trail = Trail::open(&plan.config.audit)?;
+        let version = [("version", Detail::Text(env!("CARGO_PKG_VERSION")))];
+        trail.event(Event { name: "started", details: &version })?;
         let (upstreams, events) = Upstreams::new(upstream_settings(&plan)?);
+        let headers = plan.servers.iter().map(|(id, server)| (id.clone(), server.headers()));
+        let (identity, credentials) = (identity(&plan), Credentials::new(headers));
+        // Before anybody publishes: an empty table counts as settled.
+        upstreams.apply(plan.servers);
         let snapshots = Arc::new(Snapshots::new(Publisher::first_snapshot()));
         let publisher = Publisher::new(snapshots.clone(), upstreams.clone(), plan.config.naming);
         let publisher = tokio::spawn(publisher.run(events));
         let mut registry = Registry::default();
         let (metrics, drain) = (Metrics::register(&mut registry), Drain::new());
         telemetry::register(&mut registry, &trail, &upstreams);
-        let headers = plan.servers.iter().map(|(id, server)| (id.clone(), server.headers()));
         let proxy = Proxy::new(Parts {
-            identity: identity(&plan),
-            credentials: Credentials::new(headers),
+            identity,
+            credentials,
             upstreams: upstreams.clone(),
             trail: trail.clone(),
             snapshots: snapshots.clone(),
@@ -99,7 +98,6 @@ impl Gateway {
             metrics,
             drain: drain.clone(),
         });
-        upstreams.apply(plan.servers);
         let sweeper = tokio::spawn(proxy.clone().sweep_sessions());
         let (registry, shutdown_grace) = (Arc::new(Mutex::new(registry)), plan.config.shutdown_grace);
         Ok(Self { proxy, upstreams, snapshots, trail, registry, drain, shutdown_grace, publisher, sweeper })
@@ -111,7 +109,9 @@ impl Gateway {
         self.upstreams.shutdown().await;
         self.publisher.abort();
         self.sweeper.abort();
-        if let Err(error) = self.trail.close() {
+        let closed =
+            self.trail.event(Event { name: "stopped", details: &[] }).and_then(|()| self.trail.close());
+        if let Err(error) = closed {
             tracing::error!(%error, "the audit trail could not be closed");
         }
     }
@@ -127,7 +127,7 @@ fn identity(plan: &Plan) -> Identity {
 }
 
 fn upstream_settings(plan: &Plan) -> Result<Settings, StartError> {
-    let depth = depth(std::env::var(DEPTH_VARIABLE).ok().as_deref())?;
+    let depth = depth(std::env::var(upstream::DEPTH_VARIABLE).ok().as_deref())?;
     let launcher = Launcher::start(tokio::runtime::Handle::current())?;
     let info = SelfInfo { name: "toolgate".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
     Ok(Settings {
@@ -142,7 +142,7 @@ fn upstream_settings(plan: &Plan) -> Result<Settings, StartError> {
 /// Reads how many gateways stand above this one; refuses to be one too many.
 fn depth(variable: Option<&str>) -> Result<u32, StartError> {
     let depth = variable.and_then(|text| text.parse().ok()).unwrap_or(0);
-    if depth < MAX_DEPTH { Ok(depth) } else { Err(StartError::Loop(depth)) }
+    if depth < upstream::MAX_DEPTH { Ok(depth) } else { Err(StartError::Loop(depth)) }
 }
 
 #[cfg(test)]

@@ -39,6 +39,7 @@ impl Publisher {
             policy: Policy::grants_only(),
             guardrails: Guardrails::none(),
             settled: false,
+            wakings: 0,
         }
     }
 
@@ -53,15 +54,21 @@ impl Publisher {
     /// snapshot.
     pub async fn run(mut self, mut events: mpsc::Receiver<UpstreamEvent>) {
         loop {
-            let settled = self.snapshots.current().settled;
+            let settled = self.settled_wakings();
             tokio::select! {
                 event = events.recv() => match event {
                     Some(event) => self.take(event, &mut events),
                     None => return,
                 },
-                () = self.upstreams.settled(), if !settled => self.drain(&mut events, true),
+                () = self.upstreams.settled_anew(settled) => self.drain(&mut events, true),
             }
         }
+    }
+
+    /// Returns which wakings the snapshot in force is settled after; `None` while it is not settled.
+    fn settled_wakings(&self) -> Option<u64> {
+        let world = self.snapshots.current();
+        world.settled.then_some(world.wakings)
     }
 
     fn take(&mut self, event: UpstreamEvent, events: &mut mpsc::Receiver<UpstreamEvent>) {
@@ -72,15 +79,17 @@ impl Publisher {
     /// Takes what else was reported meanwhile, and publishes once for all of it.
     ///
     /// Whether everything is settled is read before the reports: a listing is reported before its server counts as
-    /// settled, so a settled snapshot holds every listing.
+    /// settled, so a settled snapshot holds every listing. The wakings are read before that, so that no upstream that
+    /// still slept is taken for one that has settled since.
     fn drain(&mut self, events: &mut mpsc::Receiver<UpstreamEvent>, mut changed: bool) {
+        let wakings = self.upstreams.wakings();
         let settled = self.upstreams.is_settled();
         for _ in 0..BATCH {
             let Ok(event) = events.try_recv() else { break };
             changed |= self.apply(event);
         }
         if changed || settled != self.snapshots.current().settled {
-            self.publish(settled);
+            self.publish(settled, wakings);
         }
     }
 
@@ -107,7 +116,7 @@ impl Publisher {
         }
     }
 
-    fn publish(&mut self, settled: bool) {
+    fn publish(&mut self, settled: bool, wakings: u64) {
         let catalog = Catalog::build(self.naming, &self.listings);
         self.report(catalog.findings());
         self.revision += 1;
@@ -117,6 +126,7 @@ impl Publisher {
             policy: Policy::grants_only(),
             guardrails: self.guardrails.clone(),
             settled,
+            wakings,
         });
     }
 

@@ -52,8 +52,16 @@ pub enum ServeError {
     #[error(transparent)]
     Exposed(#[from] proxy::config::ExposureError),
     /// The tokens cannot be read, so nobody can be let in.
-    #[error("the access tokens cannot be read: {0}")]
+    #[error("the access tokens cannot be read: {}", reason(.0))]
     Tokens(#[from] identity::AuthError),
+}
+
+/// Whoever starts the gateway may know what strangers may not.
+fn reason(error: &identity::AuthError) -> String {
+    match error {
+        identity::AuthError::TokensUnavailable(reason) => reason.to_string(),
+        other => other.to_string(),
+    }
 }
 
 /// Runs the gateway until it is told to stop, or until the client on standard input is gone when that is its only door.
@@ -73,7 +81,7 @@ pub async fn run(loaded: Loaded, doors: Doors, state_dir: PathBuf) -> Result<Exi
         door.announce(&gateway, &source, &names)?;
         http = Some(door);
     }
-    let client = (doors != Doors::Http).then(|| tokio::spawn(serve_stdio(&gateway, &loaded)));
+    let client = (doors != Doors::Http).then(|| serve_stdio(&gateway));
     let failed = wait(&mut signals, client).await;
     let stopped = tokio::select! {
         () = gateway.stop() => true,
@@ -108,8 +116,10 @@ async fn wait(signals: &mut Signals, client: Option<JoinHandle<io::Result<()>>>)
     }
 }
 
-fn serve_stdio(gateway: &Gateway, loaded: &Loaded) -> impl Future<Output = io::Result<()>> + Send + 'static {
-    let settings = StdioSettings { view: View::All, grace: loaded.config.shutdown_grace };
+/// Starts to serve the client on standard input. Its task and its calls are the drain's: to stop waiting for the task
+/// ends none of them.
+fn serve_stdio(gateway: &Gateway) -> JoinHandle<io::Result<()>> {
+    let settings = StdioSettings { view: View::All };
     proxy::serve_stdio(gateway.proxy.clone(), settings, tokio::io::stdin(), tokio::io::stdout())
 }
 

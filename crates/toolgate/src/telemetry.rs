@@ -13,7 +13,7 @@ use prometheus_client::{
     registry::Registry,
 };
 use tracing_subscriber::EnvFilter;
-use upstream::Upstreams;
+use upstream::{CounterValues, Upstreams};
 
 /// The variable that sets what is logged, in the syntax of `tracing`: `info`, `upstream=debug`.
 pub const LOG_VARIABLE: &str = "TOOLGATE_LOG";
@@ -75,6 +75,38 @@ impl Parts {
             ConstGauge::new(i64::try_from(state.in_flight).unwrap_or(i64::MAX))
                 .encode(family.encode_family(&labels)?)?;
         }
+        for (name, help, value) in UPSTREAM_COUNTERS {
+            let mut family =
+                encoder.encode_descriptor(name, help, None, ConstCounter::new(0_u64).metric_type())?;
+            for state in &states {
+                let labels = [("server", state.server.as_str())];
+                ConstCounter::new(value(&state.counters)).encode(family.encode_family(&labels)?)?;
+            }
+        }
         Ok(())
     }
 }
+
+type UpstreamCounter = (&'static str, &'static str, fn(&CounterValues) -> u64);
+
+/// What is counted of each upstream.
+const UPSTREAM_COUNTERS: [UpstreamCounter; 10] = [
+    ("toolgate_upstream_calls", "Calls that were admitted", |counters| counters.calls),
+    ("toolgate_upstream_busy", "Calls refused because too many were in flight", |counters| counters.busy),
+    ("toolgate_upstream_lost", "Calls that may have been sent and got no answer", |counters| counters.lost),
+    ("toolgate_upstream_cancelled", "Calls whose caller no longer waited", |counters| counters.cancelled),
+    ("toolgate_upstream_garbage", "Lines or events that were no message", |counters| counters.garbage),
+    ("toolgate_upstream_stray_answers", "Late, repeated and unknown answers", |counters| {
+        counters.stray_answers
+    }),
+    ("toolgate_upstream_dropped_notifications", "Notifications without a receiver or room", |counters| {
+        counters.dropped_notifications
+    }),
+    ("toolgate_upstream_refused_requests", "Requests of the server answered with an error", |counters| {
+        counters.refused_requests
+    }),
+    ("toolgate_upstream_restarts", "Starts after a failure", |counters| counters.restarts),
+    ("toolgate_upstream_listings", "Times it was asked for everything it offers", |counters| {
+        counters.listings
+    }),
+];

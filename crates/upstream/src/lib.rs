@@ -34,7 +34,7 @@ pub use instances::INSTANCES_HEADER;
 pub use metrics::CounterValues;
 pub use outgoing::{Caller, Outgoing};
 pub use reply::{Event, Payload, Reply, ResultStream};
-pub use settings::{DEPTH_HEADER, DEPTH_VARIABLE, SelfInfo, Settings};
+pub use settings::{DEPTH_HEADER, DEPTH_VARIABLE, MAX_DEPTH, SelfInfo, Settings};
 pub use state::{Health, ServerState};
 pub use transports::builtin::{BuiltinError, BuiltinFuture, BuiltinRequest, BuiltinServer};
 pub use upstreams::{UpstreamEvent, Upstreams};

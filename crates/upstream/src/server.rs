@@ -82,12 +82,18 @@ impl Server {
         }
     }
 
-    /// Has a lazy server started.
-    pub(crate) fn wake(&self) {
+    /// Has a lazy server started; tells whether it slept until now.
+    pub(crate) fn wake(&self) -> bool {
         let woken = self.started.send_if_modified(|started| !std::mem::replace(started, true));
         if woken {
             self.update(|status| status.health = Health::Starting);
         }
+        woken
+    }
+
+    /// Tells whether the server waits for the first request.
+    pub(crate) fn is_asleep(&self) -> bool {
+        !*self.started.borrow()
     }
 
     /// Waits until the server is to be started. Cancel safe.
@@ -98,7 +104,7 @@ impl Server {
 
     /// Tells whether nothing is to be waited for: it is not started, or has listed or failed once.
     pub(crate) fn is_settled(&self) -> bool {
-        !*self.started.borrow() || self.status.lock().is_settled
+        self.is_asleep() || self.status.lock().is_settled
     }
 
     /// Returns the link in force, other than `dead`. Starts a lazy server and waits a little for one that restarts;

@@ -16,6 +16,9 @@ pub const DEPTH_VARIABLE: &str = "TOOLGATE_DEPTH";
 /// The header that tells an HTTP server how many gateways the request has passed.
 pub const DEPTH_HEADER: &str = "toolgate-depth";
 
+/// Most gateways that may stand above one another; more is a ring.
+pub const MAX_DEPTH: u32 = 8;
+
 /// Largest result over HTTP: room for files, and a bound on what one call may move.
 const DEFAULT_RESULT_BYTES: usize = 64 * 1024 * 1024;
 

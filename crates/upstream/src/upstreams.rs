@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -40,8 +43,11 @@ pub struct Upstreams(Arc<Inner>);
 
 struct Inner {
     table: ArcSwap<HashMap<ServerId, Arc<Server>>>,
-    /// Held while the table is replaced.
+    /// Held while the table is replaced or its servers are woken.
     changing: Mutex<()>,
+    /// Some server may wait for the first request; spares every other request a look at the whole table.
+    may_sleep: AtomicBool,
+    wakings: AtomicU64,
     shared: Arc<Shared>,
 }
 
@@ -107,7 +113,13 @@ impl Upstreams {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
-        let inner = Inner { table: ArcSwap::default(), changing: Mutex::default(), shared };
+        let inner = Inner {
+            table: ArcSwap::default(),
+            changing: Mutex::default(),
+            may_sleep: AtomicBool::new(false),
+            wakings: AtomicU64::new(0),
+            shared,
+        };
         (Self(Arc::new(inner)), receiver)
     }
 
@@ -137,6 +149,9 @@ impl Upstreams {
         }
         let after = Arc::new(after);
         self.0.table.store(Arc::clone(&after));
+        if fresh.iter().any(|server| server.is_asleep()) {
+            self.0.may_sleep.store(true, Ordering::Release);
+        }
         for server in fresh {
             // Its death would leave the server as it is, without restarts: it does not end before it is stopped.
             self.0.shared.tasks.spawn(supervisor::supervise(server, Arc::clone(&self.0.shared)));
@@ -223,12 +238,28 @@ impl Upstreams {
         configured.unwrap_or(Duration::from_millis(DEFAULT_TIMEOUT_MS))
     }
 
-    /// Starts the servers that are configured to wait for the first request. Their listings follow as events.
-    pub fn wake_lazy(&self) {
-        for server in self.0.table.load().values() {
-            server.wake();
+    /// Starts the servers that are configured to wait for the first request; tells whether there were any. Their
+    /// listings follow as events. Whoever is told `false` finds them counted by [`Upstreams::wakings`] already. Costs
+    /// one atomic load when none sleeps.
+    pub fn wake_lazy(&self) -> bool {
+        if !self.0.may_sleep.load(Ordering::Acquire) {
+            return false;
         }
-        self.0.shared.settling.send_replace(());
+        let _changing = self.0.changing.lock();
+        let woken = self.0.table.load().values().filter(|server| server.wake()).count();
+        if woken > 0 {
+            // Counted once they are awake: whoever sees the count does not take a sleeping server for a settled one.
+            self.0.wakings.fetch_add(1, Ordering::Release);
+            self.0.shared.settling.send_replace(());
+        }
+        self.0.may_sleep.store(false, Ordering::Release);
+        woken > 0
+    }
+
+    /// Returns how often [`Upstreams::wake_lazy`] found sleeping servers. What was settled before the last time is not
+    /// settled any more.
+    pub fn wakings(&self) -> u64 {
+        self.0.wakings.load(Ordering::Acquire)
     }
 
     /// Tells whether every started server has listed or failed once.
@@ -238,8 +269,14 @@ impl Upstreams {
 
     /// Waits until [`Upstreams::is_settled`]. Cancel safe; the caller bounds the time.
     pub async fn settled(&self) {
+        self.settled_anew(None).await;
+    }
+
+    /// Waits until [`Upstreams::is_settled`] with other [`Upstreams::wakings`] than `seen`. Cancel safe; the caller
+    /// bounds the time.
+    pub async fn settled_anew(&self, seen: Option<u64>) {
         let mut settling = self.0.shared.settling.subscribe();
-        while !self.is_settled() {
+        while seen == Some(self.wakings()) || !self.is_settled() {
             if settling.changed().await.is_err() {
                 return;
             }

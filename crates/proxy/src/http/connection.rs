@@ -5,8 +5,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use hyper::service::service_fn;
@@ -25,6 +26,12 @@ const MAX_STREAMS: u32 = 256;
 /// Largest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
+/// Time between two pings on an HTTP/2 connection: well within what routers keep a quiet connection for.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Time that an HTTP/2 peer has to answer a ping before it counts as gone.
+const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// The connections of one listener.
 #[derive(Debug)]
 pub struct Connections {
@@ -39,9 +46,11 @@ impl Connections {
         Arc::new(Self { proxy, guard: Guard::new(bound, listen), open: AtomicUsize::new(0) })
     }
 
-    /// Waits until the gateway stops and every tracked connection and call has ended. Cancel safe.
+    /// Waits until the gateway stops and every tracked connection and call has ended. Then tells the
+    /// trail of refusals that were only counted. Cancel safe.
     pub async fn drained(&self) {
         self.proxy.drain.tasks().wait().await;
+        self.proxy.audit_suppressed();
     }
 
     pub(super) const fn proxy(&self) -> &Arc<Proxy> {
@@ -89,7 +98,10 @@ async fn run(connections: Arc<Connections>, stream: TcpStream, peer: SocketAddr,
     let _gauge = connections.proxy.metrics.connection();
     let stopping = connections.proxy.drain.stopping().clone();
     let builder = builder(&connections.proxy);
+    let asked = AtomicBool::new(false);
+    let asked = &asked;
     let serving = service_fn(|request| {
+        asked.store(true, Ordering::Relaxed);
         let connections = connections.clone();
         async move { Ok::<_, Infallible>(service::serve(connections, peer, request).await) }
     });
@@ -100,9 +112,24 @@ async fn run(connections: Arc<Connections>, stream: TcpStream, peer: SocketAddr,
             connection.as_mut().graceful_shutdown();
             connection.await
         }
+        () = silent(asked, connections.proxy.limits.header_timeout()) => {
+            connections.proxy.metrics.refused("silent_connection");
+            return;
+        }
     };
     if let Err(error) = ended {
         tracing::debug!(%peer, %error, "client connection ended with an error");
+    }
+}
+
+/// Completes when no request came within `limit`; never, when one came.
+///
+/// The HTTP/1 timer starts with the first byte that is no HTTP/2 preface, so whoever sends nothing, or a preface byte
+/// by byte, or a preface and no request, would stay for ever.
+async fn silent(asked: &AtomicBool, limit: Duration) {
+    tokio::time::sleep(limit).await;
+    if asked.load(Ordering::Relaxed) {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -113,6 +140,11 @@ fn builder(proxy: &Proxy) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(proxy.limits.header_timeout())
         .max_buf_size(MAX_HEAD_BYTES);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(PING_INTERVAL)
+        .keep_alive_timeout(PING_TIMEOUT);
     builder
 }

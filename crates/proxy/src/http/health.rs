@@ -3,10 +3,11 @@
 use std::net::SocketAddr;
 
 use http::{HeaderValue, Method, Response, StatusCode, header};
+use identity::{Authenticated, Peer, Presented};
 use serde_json::json;
 
 use super::{body::ReplyBody, refusal::Refusal};
-use crate::Proxy;
+use crate::{Proxy, admission};
 
 /// Answers 200 as long as the process runs.
 pub(super) fn health(method: &Method) -> Result<Response<ReplyBody>, Refusal> {
@@ -23,13 +24,21 @@ pub(super) fn ready(
     only_get(method)?;
     let accepting = proxy.drain.is_accepting();
     let mut body = json!({"status": if accepting { "ready" } else { "stopping" }});
-    if peer.ip().is_loopback() {
+    if let Some(caller) = local_caller(proxy, peer) {
         let states = proxy.upstreams.states();
-        let servers = states.iter().map(|state| (state.server.to_string(), json!(state.health.as_str())));
+        let seen = states.iter().filter(|state| caller.principal().servers.reaches(&state.server));
+        let servers = seen.map(|state| (state.server.to_string(), json!(state.health.as_str())));
         body["servers"] = servers.collect::<serde_json::Map<_, _>>().into();
     }
     let status = if accepting { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok(plain(status, "application/json", body.to_string()))
+}
+
+/// A caller on this machine who needs no token. Where tokens are needed, a proxy may stand on this machine with the
+/// whole world behind it.
+fn local_caller(proxy: &Proxy, peer: SocketAddr) -> Option<Authenticated> {
+    let presented = Presented { bearer: None, peer: Peer::Loopback };
+    admission::authenticate(proxy, presented).ok().filter(|_| peer.ip().is_loopback())
 }
 
 fn only_get(method: &Method) -> Result<(), Refusal> {

@@ -87,20 +87,59 @@ pub(super) fn accepted() -> Response<ReplyBody> {
     response
 }
 
-/// Reads `Accept`. A missing header, or one for anything, stands for both forms, as older clients send it.
+/// Reads every line of `Accept`. A missing header, or one for anything, stands for both forms, as older clients send it.
 fn accepts(headers: &HeaderMap) -> Result<Accepts, Refusal> {
-    let Some(value) = headers.get(header::ACCEPT) else { return Ok(Accepts::Both) };
-    let text = value.to_str().map_err(|_| Refusal::NotAcceptable)?.to_ascii_lowercase();
-    let mut ranges = text.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
+    if !headers.contains_key(header::ACCEPT) {
+        return Ok(Accepts::Both);
+    }
     let (mut json, mut events) = (false, false);
-    for range in ranges.by_ref() {
-        json |= matches!(range, "*/*" | "application/*" | "application/json");
-        events |= matches!(range, "*/*" | "text/*" | "text/event-stream");
+    for range in media_ranges(headers) {
+        json |= matches!(&*range, "*/*" | "application/*" | "application/json");
+        events |= matches!(&*range, "*/*" | "text/*" | "text/event-stream");
     }
     match (json, events) {
         (true, true) => Ok(Accepts::Both),
         (true, false) => Ok(Accepts::OnlyJson),
         (false, true) => Ok(Accepts::OnlyEvents),
         (false, false) => Err(Refusal::NotAcceptable),
+    }
+}
+
+/// Returns the media ranges of all `Accept` lines, in small letters and without parameters (RFC 9110, 5.3 and 12.5.1).
+/// A line that is no text names none.
+pub(super) fn media_ranges(headers: &HeaderMap) -> impl Iterator<Item = String> {
+    let lines = headers.get_all(header::ACCEPT).iter().filter_map(|line| line.to_str().ok());
+    lines
+        .flat_map(|line| line.split(','))
+        .map(|range| range.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn every_accept_line_counts() {
+        let read = |lines: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::ACCEPT, HeaderValue::from_static(line));
+            }
+            accepts(&headers).ok()
+        };
+        let cases: [(&[&'static str], Option<Accepts>); 7] = [
+            (&[], Some(Accepts::Both)),
+            (&["application/json"], Some(Accepts::OnlyJson)),
+            (&["text/event-stream;q=0.5"], Some(Accepts::OnlyEvents)),
+            (&["application/json", "TEXT/event-stream"], Some(Accepts::Both)),
+            (&["text/html", "application/json, text/event-stream"], Some(Accepts::Both)),
+            (&["text/html", "image/*"], None),
+            (&[""], None),
+        ];
+        for (lines, expected) in cases {
+            assert_eq!(read(lines), expected, "{lines:?}");
+        }
     }
 }

@@ -50,8 +50,8 @@ pub(super) enum Refusal {
     /// The body is no JSON-RPC message.
     #[error("{0}")]
     Malformed(Malformed),
-    /// A batch, in a revision that has none.
-    #[error("batches are not supported in this protocol revision")]
+    /// A batch. Only revision 2025-03-26 has them, and clients need not send any.
+    #[error("batches are not supported; send one message at a time")]
     Batch,
     /// A legacy request without a session.
     #[error("`Mcp-Session-Id` is missing; send `initialize` first")]
@@ -62,6 +62,9 @@ pub(super) enum Refusal {
     /// As many sessions as there may be.
     #[error("too many sessions")]
     TooManySessions(RequestId),
+    /// As many standing streams as there may be.
+    #[error("too many open streams")]
+    TooManyStreams,
     /// The revision is unknown.
     #[error("unsupported protocol version")]
     Version {
@@ -115,6 +118,7 @@ impl Refusal {
             Self::Malformed(_) | Self::Batch => "malformed",
             Self::NoSession(_) | Self::UnknownSession(_) => "unknown_session",
             Self::TooManySessions(_) => "too_many_sessions",
+            Self::TooManyStreams => "too_many_streams",
             Self::Version { .. } => "unsupported_version",
             Self::HeaderMismatch { .. } => "header_mismatch",
             Self::Meta { .. } => "invalid_meta",
@@ -138,7 +142,9 @@ impl Refusal {
             Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::TooManySessions(_) | Self::ShuttingDown => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManySessions(_) | Self::TooManyStreams | Self::ShuttingDown => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Ring { .. } => StatusCode::LOOP_DETECTED,
             Self::Framing
             | Self::BrokenBody
@@ -213,6 +219,7 @@ impl Refusal {
             | Self::BrokenBody
             | Self::Batch
             | Self::Ring { .. }
+            | Self::TooManyStreams
             | Self::ShuttingDown => error(None, code::INVALID_REQUEST),
         }
     }

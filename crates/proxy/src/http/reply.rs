@@ -3,6 +3,7 @@
 //! one does.
 
 mod flow;
+mod watched;
 
 use std::{io, panic::AssertUnwindSafe, pin::Pin, pin::pin, sync::Arc};
 
@@ -13,6 +14,7 @@ use http::{HeaderValue, Response, StatusCode, header};
 use protocol::{Era, Request, RequestId, encode, sse};
 use tokio::time::timeout;
 use upstream::ResultStream;
+use watched::{PATIENCE, Watched};
 
 use super::{body::ReplyBody, post::Accepts};
 use crate::{
@@ -23,17 +25,22 @@ use crate::{
     detached::Detached,
     error::Failure,
     methods::{self, Answer, Listening},
-    session::{Entry, Session},
+    places::Place,
+    proxy::standing_streams,
+    session::Entry,
 };
 
-/// Everything that the answer to one request needs while it is on its way.
+/// Everything that the answer to one request needs while it is on its way. It lives as long as the answer: until then
+/// the request has its place and can be cancelled.
 struct Replying {
     proxy: Arc<Proxy>,
     id: RequestId,
     era: Era,
     is_tool_call: bool,
     accepts: Accepts,
-    session: Option<Arc<Session>>,
+    /// Makes the request cancellable by its client; the modern era cancels by going away.
+    entry: Option<Entry>,
+    _place: Place,
 }
 
 /// An answer on its way. It is boxed, because a slow one moves into the body of its response.
@@ -60,12 +67,22 @@ pub(super) async fn respond(
     request: Request,
     accepts: Accepts,
 ) -> Response<ReplyBody> {
+    let (era, is_tool_call) = (admission.era(), &*request.method == "tools/call");
+    let place = match place(&proxy, &request) {
+        Ok(place) => place,
+        Err(failure) => {
+            let message = answer::encode_failure(&failure, &request.id, is_tool_call, era);
+            return json(StatusCode::OK, ReplyBody::Whole(message));
+        }
+    };
+    let session = admission.client().session.as_ref();
     let replying = Arc::new(Replying {
         id: request.id.clone(),
-        era: admission.era(),
-        is_tool_call: &*request.method == "tools/call",
+        era,
+        is_tool_call,
         accepts,
-        session: admission.client().session.clone(),
+        entry: session.map(|session| session.cancellable().enter(&request.id)),
+        _place: place,
         proxy,
     });
     match replying.era {
@@ -93,6 +110,15 @@ pub(super) fn events(body: ReplyBody) -> Response<ReplyBody> {
     response
 }
 
+/// Takes the request's place. A subscription is no call: it stands among the streams.
+fn place(proxy: &Proxy, request: &Request) -> Result<Place, Failure> {
+    let (place, limit) = match &*request.method {
+        "subscriptions/listen" => (proxy.stand(), standing_streams(&proxy.limits)),
+        _ => (proxy.enter(), proxy.limits.in_flight()),
+    };
+    place.ok_or(Failure::Overloaded { limit })
+}
+
 fn json(status: StatusCode, body: ReplyBody) -> Response<ReplyBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -117,15 +143,11 @@ impl Replying {
 
     /// Answers the request unless its client cancels it.
     async fn outcome(self: Arc<Self>, admission: Admission, request: Request) -> Outcome {
-        let Some(_slot) = self.proxy.enter() else {
-            return Outcome::Failed(Failure::Overloaded { limit: self.proxy.limits.in_flight() });
-        };
-        let entry = self.enter();
         // Pinned where it is made: passed by value, each layer around it would copy it.
         let answering = pin!(self.answer(admission, request));
         tokio::select! {
             outcome = answering => outcome,
-            () = cancelled(entry.as_ref()) => Outcome::Failed(Failure::Cancelled),
+            () = self.cancelled() => Outcome::Failed(Failure::Cancelled),
         }
     }
 
@@ -159,9 +181,7 @@ impl Replying {
                 let framing = self.framing_of_several();
                 self.flowing(Flow::several(running, first, framing))
             }
-            Outcome::Listening(listening) => {
-                events(ReplyBody::stream(listen(Arc::clone(&self.proxy), listening)))
-            }
+            Outcome::Listening(listening) => events(ReplyBody::stream(listen(self, listening))),
         }
     }
 
@@ -191,6 +211,7 @@ impl Replying {
             let chunk = flow.next_chunk(&replying).await?;
             Some((chunk, (replying, flow)))
         });
+        let chunks = Watched::new(chunks, PATIENCE);
         let body = match era {
             Era::Modern => ReplyBody::stream(chunks),
             Era::Legacy => ReplyBody::stream(Detached::stream(tasks, chunks)),
@@ -215,9 +236,16 @@ impl Replying {
         }
     }
 
-    /// Makes the request cancellable by its client, as long as the entry is held.
-    fn enter(&self) -> Option<Entry<'_>> {
-        self.session.as_ref().map(|session| session.cancellable().enter(&self.id))
+    /// Completes when the client says that it does not want the answer any more.
+    async fn cancelled(&self) {
+        match &self.entry {
+            Some(entry) => entry.cancelled().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn is_cancelled(&self) -> bool {
+        self.entry.as_ref().is_some_and(Entry::is_cancelled)
     }
 }
 
@@ -229,26 +257,23 @@ async fn guarded(answering: Pin<&mut (dyn Future<Output = Outcome> + Send)>) -> 
     })
 }
 
-async fn cancelled(entry: Option<&Entry<'_>>) {
-    match entry {
-        Some(entry) => entry.cancelled().await,
-        None => std::future::pending().await,
-    }
-}
-
 /// A modern client's subscription as an event stream. It ends with its final answer when the gateway stops.
-fn listen(proxy: Arc<Proxy>, listening: Box<Listening>) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    futures_util::stream::unfold((proxy, Some(listening)), |(proxy, listening)| async move {
+fn listen(
+    replying: Arc<Replying>,
+    listening: Box<Listening>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    futures_util::stream::unfold((replying, Some(listening)), |(replying, listening)| async move {
         let mut listening = listening?;
+        let proxy = &replying.proxy;
         let quiet = proxy.limits.sse_keep_alive();
         let chunk = tokio::select! {
-            messages = listening.next(&proxy) => messages.iter().flat_map(|message| sse::encode(message)).collect(),
+            messages = listening.next(proxy) => messages.iter().flat_map(|message| sse::encode(message)).collect(),
             () = tokio::time::sleep(quiet) => sse::KEEP_ALIVE.to_vec(),
             () = proxy.drain.stopping().cancelled() => {
                 let end = sse::encode(&listening.end());
-                return Some((Ok(end.into()), (proxy, None)));
+                return Some((Ok(end.into()), (replying, None)));
             }
         };
-        Some((Ok(Bytes::from(chunk)), (proxy, Some(listening))))
+        Some((Ok(Bytes::from(chunk)), (replying, Some(listening))))
     })
 }

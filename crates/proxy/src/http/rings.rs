@@ -2,13 +2,10 @@
 //! behind it, so that a ring is noticed by the one that would close it (see `upstream`'s instances).
 
 use http::{HeaderMap, HeaderValue, Response};
-use upstream::{DEPTH_HEADER, INSTANCES_HEADER};
+use upstream::{DEPTH_HEADER, INSTANCES_HEADER, MAX_DEPTH};
 
 use super::{body::ReplyBody, refusal::Refusal};
 use crate::Proxy;
-
-/// Most gateways that a request may have passed.
-const MAX_DEPTH: u32 = 8;
 
 /// Reads how many gateways the request has passed; none, if it comes from a client.
 ///

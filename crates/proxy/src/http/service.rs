@@ -6,7 +6,7 @@ use catalog::View;
 use domain::ServerId;
 use http::{HeaderMap, Method, Request, Response, header};
 use hyper::body::Incoming;
-use identity::{Authenticated, Peer, Presented};
+use identity::{AuthError, Authenticated, Peer, Presented};
 
 use super::{
     body::ReplyBody, connection::Connections, health, legacy, post, refusal::Refusal, rings, streams,
@@ -109,7 +109,12 @@ fn percent_decoded(segment: &str) -> Option<String> {
 fn authenticate(proxy: &Proxy, peer: SocketAddr, headers: &HeaderMap) -> Result<Authenticated, Refusal> {
     let peer = if peer.ip().is_loopback() { Peer::Loopback } else { Peer::Network };
     let presented = Presented { bearer: bearer(headers), peer };
-    admission::authenticate(proxy, presented).map_err(Refusal::Unauthorized)
+    admission::authenticate(proxy, presented).map_err(|error| {
+        if let AuthError::TokensUnavailable(reason) = &error {
+            tracing::error!(%reason, "access tokens cannot be read; nobody is let in");
+        }
+        Refusal::Unauthorized(error)
+    })
 }
 
 /// Returns the token of `Authorization: Bearer`; anything else in that header is an empty token, which nobody has.

@@ -5,12 +5,12 @@ use std::{io, sync::Arc};
 use bytes::Bytes;
 use catalog::View;
 use futures_util::Stream;
-use http::{HeaderMap, Response, header};
+use http::{HeaderMap, Response};
 use identity::Authenticated;
 use protocol::{encode, sse};
 
-use super::{body::ReplyBody, legacy, refusal::Refusal, reply};
-use crate::{Proxy, changes::Changes, session::Session};
+use super::{body::ReplyBody, legacy, post, refusal::Refusal, reply};
+use crate::{Proxy, changes::Changes, places::Place, session::Session};
 
 /// Opens the standing stream of a session.
 pub(super) fn open(
@@ -19,13 +19,14 @@ pub(super) fn open(
     view: &View,
     headers: &HeaderMap,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    let accepts = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if !accepts.contains("text/event-stream") || !headers.contains_key("mcp-session-id") {
+    let accepts_events = post::media_ranges(headers).any(|range| range == "text/event-stream");
+    if !accepts_events || !headers.contains_key("mcp-session-id") {
         return Err(Refusal::MethodNotAllowed);
     }
     let session = legacy::session(proxy, caller, view, headers, None)?;
+    let place = proxy.stand().ok_or(Refusal::TooManyStreams)?;
     let changes = Changes::new(proxy, caller.clone(), view.clone());
-    Ok(reply::events(ReplyBody::stream(stream(proxy.clone(), session, changes))))
+    Ok(reply::events(ReplyBody::stream(stream(proxy.clone(), session, changes, place))))
 }
 
 /// The stream ends with its session, or when the gateway stops.
@@ -33,18 +34,21 @@ fn stream(
     proxy: Arc<Proxy>,
     session: Arc<Session>,
     changes: Changes,
+    place: Place,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let opened = futures_util::stream::iter([Ok(Bytes::from_static(sse::KEEP_ALIVE))]);
-    let following =
-        futures_util::stream::unfold((proxy, session, changes), |(proxy, session, mut changes)| async move {
+    let following = futures_util::stream::unfold(
+        (proxy, session, changes, place),
+        |(proxy, session, mut changes, place)| async move {
             let chunk = tokio::select! {
                 methods = changes.next(&proxy) => announcements(&methods),
                 () = tokio::time::sleep(proxy.limits.sse_keep_alive()) => sse::KEEP_ALIVE.to_vec(),
                 () = session.closed().cancelled() => return None,
                 () = proxy.drain.stopping().cancelled() => return None,
             };
-            Some((Ok(Bytes::from(chunk)), (proxy, session, changes)))
-        });
+            Some((Ok(Bytes::from(chunk)), (proxy, session, changes, place)))
+        },
+    );
     futures_util::StreamExt::chain(opened, following)
 }
 

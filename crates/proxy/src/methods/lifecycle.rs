@@ -8,6 +8,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{Proxy, Snapshot, admission::Admission, error::Failure};
 
+/// Largest `clientInfo` that is kept and passed on, in bytes. It is for display only.
+const MAX_CLIENT_INFO_BYTES: usize = 4096;
+
 /// The outcome of `initialize`: what opens the session, and the answer.
 #[derive(Debug)]
 pub(crate) struct Initialized {
@@ -45,7 +48,10 @@ pub(crate) fn initialize(
     if let Some(instructions) = world.catalog.instructions(view, &principal.servers) {
         result["instructions"] = instructions.into();
     }
-    let client_info = object.span("clientInfo").map(|span| raw.slice(span));
+    let client_info =
+        object.get("clientInfo").filter(|info| info.starts_with('{') && info.len() <= MAX_CLIENT_INFO_BYTES);
+    // Copied: a slice would keep the whole request in memory for as long as the session lives.
+    let client_info = client_info.map(|info| Bytes::copy_from_slice(info.as_bytes()));
     Ok(Initialized { version, client_info, result: result.to_string().into() })
 }
 
@@ -67,7 +73,10 @@ pub(super) fn discover(proxy: &Proxy, admission: &Admission) -> Bytes {
 fn capabilities(world: &Snapshot, principal: &Principal, view: &View) -> Map<String, Value> {
     let known = match view {
         View::All => None,
-        View::Server(server) => world.catalog.has_server(server).then_some(()),
+        // A server beyond the caller's grant looks like one that is not there.
+        View::Server(server) => {
+            (world.catalog.has_server(server) && principal.servers.reaches(server)).then_some(())
+        }
     };
     let offers = |name: &str| known.is_none() || world.catalog.declares(view, &principal.servers, name);
     let listed = json!({"listChanged": true});

@@ -142,10 +142,13 @@ fn lazy_servers_wait_to_be_needed() {
             stage.apply(&[("stub", config)]);
             assert!(stage.upstreams.is_settled());
             assert_eq!((stage.state("stub").health, stage.state("stub").pid), (Health::Lazy, None));
-            stage.upstreams.wake_lazy();
+            let before = stage.upstreams.wakings();
+            assert!(stage.upstreams.wake_lazy());
             assert!(!stage.upstreams.is_settled());
             stage.listed("stub").await;
-            tokio::time::timeout(PATIENCE, stage.upstreams.settled()).await.unwrap();
+            tokio::time::timeout(PATIENCE, stage.upstreams.settled_anew(Some(before))).await.unwrap();
+            assert!(!stage.upstreams.wake_lazy(), "it is woken once");
+            assert_eq!(stage.upstreams.wakings(), before + 1);
             assert_eq!(stage.call("echo", json!({})).await.unwrap(), json!({}));
         },
     );

@@ -9,7 +9,7 @@ use protocol::sse;
 use tokio::time::timeout;
 use upstream::{Event, ResultStream};
 
-use super::{Answering, Outcome, Replying, cancelled, guarded};
+use super::{Answering, Outcome, Replying, guarded};
 use crate::{
     answer::{self, Encoded},
     call::Running,
@@ -72,17 +72,21 @@ impl Flow {
         self.framing
     }
 
-    /// Returns the next chunk of the body; `None` at its end.
+    /// Returns the next chunk of the body; `None` at its end. A request that its client cancels ends with an error: one
+    /// that says so, or a broken body once a part of the result is written.
     pub(super) async fn next_chunk(&mut self, replying: &Replying) -> Option<io::Result<Bytes>> {
         match std::mem::replace(&mut self.state, State::Done) {
             State::Answering(answering) => Some(Ok(self.begin(replying, answering).await)),
             State::Ready(running, message) => {
+                if replying.is_cancelled() {
+                    return Some(Ok(self.cancel(replying, running)));
+                }
                 self.state = State::Waiting(running);
                 Some(Ok(self.before_the_last(&message)))
             }
             State::Waiting(running) => Some(Ok(self.wait(replying, running).await)),
-            State::Opening(running, head, stream) => self.open(running, head, stream).await,
-            State::Passing(running, stream, passed) => self.pass(running, stream, passed).await,
+            State::Opening(running, head, stream) => self.open(replying, running, head, stream).await,
+            State::Passing(running, stream, passed) => self.pass(replying, running, stream, passed).await,
             State::Done => None,
         }
     }
@@ -111,10 +115,9 @@ impl Flow {
 
     /// Waits for the next event; a sign of life keeps a quiet connection open.
     async fn wait(&mut self, replying: &Replying, mut running: Box<Running>) -> Bytes {
-        let entry = replying.enter();
         let next = tokio::select! {
             next = timeout(replying.proxy.limits.sse_keep_alive(), running.next()) => next,
-            () = cancelled(entry.as_ref()) => Ok(Err(Failure::Cancelled)),
+            () = replying.cancelled() => return self.cancel(replying, running),
         };
         match next {
             Err(_) => {
@@ -127,6 +130,12 @@ impl Flow {
                 self.framed(&replying.encode_failure(&failure))
             }
         }
+    }
+
+    /// Ends the call and says so. Nothing of its result is written yet.
+    fn cancel(&self, replying: &Replying, mut running: Box<Running>) -> Bytes {
+        running.fail(&Failure::Cancelled);
+        self.framed(&replying.encode_failure(&Failure::Cancelled))
     }
 
     fn take(&mut self, replying: &Replying, running: Box<Running>, event: Cleared<Event>) -> Bytes {
@@ -145,11 +154,16 @@ impl Flow {
 
     async fn open(
         &mut self,
+        replying: &Replying,
         mut running: Box<Running>,
         head: Vec<u8>,
         mut stream: ResultStream,
     ) -> Option<io::Result<Bytes>> {
-        let first = match running.next_chunk(&mut stream).await {
+        let first = tokio::select! {
+            first = running.next_chunk(&mut stream) => first,
+            () = replying.cancelled() => return Some(Ok(self.cancel(replying, running))),
+        };
+        let first = match first {
             Ok(first) => first.unwrap_or_default(),
             Err(failure) => return Some(Err(broken(&failure))),
         };
@@ -165,11 +179,21 @@ impl Flow {
 
     async fn pass(
         &mut self,
+        replying: &Replying,
         mut running: Box<Running>,
         mut stream: ResultStream,
         passed: u64,
     ) -> Option<io::Result<Bytes>> {
-        match running.next_chunk(&mut stream).await {
+        let next = tokio::select! {
+            // The result may always be ready, so the cancellation is looked at first.
+            biased;
+            () = replying.cancelled() => {
+                running.fail(&Failure::Cancelled);
+                return Some(Err(broken(&Failure::Cancelled)));
+            }
+            next = running.next_chunk(&mut stream) => next,
+        };
+        match next {
             Ok(Some(chunk)) => {
                 self.state = State::Passing(running, stream, passed + chunk.len() as u64);
                 Some(Ok(self.on_one_line(chunk)))

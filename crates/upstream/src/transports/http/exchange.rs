@@ -194,9 +194,8 @@ impl HttpConnection {
             }
             Failure::Broken => self.lost("the connection ended before the answer"),
         })?;
-        self.instances
-            .note(&self.server, response.headers())
-            .map_err(|ring| self.unavailable(&ring.to_string()))?;
+        // Whatever it was that was sent, the other gateway has taken it.
+        self.instances.note(&self.server, response.headers()).map_err(|ring| self.lost(&ring.to_string()))?;
         Ok(response)
     }
 
