@@ -85,6 +85,26 @@ impl<'a> Object<'a> {
         self.members.iter().map(|member| (member.key.as_ref(), member.value))
     }
 
+    /// Appends the object to `out` without the members named in `names`. Everything else keeps its bytes.
+    pub fn write_without(&self, names: &[&str], out: &mut Vec<u8>) {
+        let brace = memchr::memchr(b'{', self.source).expect("the source was read as an object");
+        out.extend_from_slice(&self.source[..=brace]);
+        let (mut at, mut is_first) = (brace + 1, true);
+        for member in &self.members {
+            let end = self.span_of(member.value).end;
+            let text = &self.source[at..end];
+            at = end;
+            if names.contains(&&*member.key) {
+                continue;
+            }
+            // Each text but the first begins with its comma; the first one that is kept has none.
+            let comma = memchr::memchr(b',', text).filter(|comma| text[..*comma].trim_ascii().is_empty());
+            out.extend_from_slice(if is_first { &text[comma.map_or(0, |comma| comma + 1)..] } else { text });
+            is_first = false;
+        }
+        out.extend_from_slice(&self.source[at..]);
+    }
+
     /// Tells whether the object has no members.
     pub fn is_empty(&self) -> bool {
         self.members.is_empty()
@@ -251,6 +271,27 @@ mod tests {
         let members: Vec<String> = (0..300).map(|n| format!("\"k{n}\":0")).collect();
         let source = format!("{{{}}}", members.join(","));
         assert_eq!(Object::parse(source.as_bytes(), &[]).err(), Some(Fault::TooMany));
+    }
+
+    #[test]
+    fn members_are_left_out_and_the_rest_keeps_its_bytes() {
+        let without = |source: &str| {
+            let mut out = Vec::new();
+            Object::parse(source.as_bytes(), &[]).unwrap().write_without(&["x", "y"], &mut out);
+            String::from_utf8(out).unwrap()
+        };
+        let cases = [
+            (r#" { "a" : 1.10 , "b":[1, 2] } "#, r#" { "a" : 1.10 , "b":[1, 2] } "#),
+            (r#"{"x":1,"a" : 2}"#, r#"{"a" : 2}"#),
+            (r#"{"x":1,"y":{"a":3}, "a":2 }"#, r#"{ "a":2 }"#),
+            (r#"{"a":",","x":1}"#, r#"{"a":","}"#),
+            (r#"{"a":1,"x":1 ,"b":2}"#, r#"{"a":1 ,"b":2}"#),
+            (r#"{"x":1}"#, "{}"),
+            ("{ }", "{ }"),
+        ];
+        for (source, expected) in cases {
+            assert_eq!(without(source), expected, "{source}");
+        }
     }
 
     #[test]

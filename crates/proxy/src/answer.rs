@@ -70,19 +70,12 @@ fn strips(running: &Running) -> bool {
     running.client_era() == Era::Legacy && running.upstream_era() == Era::Modern
 }
 
-/// Appends a result without the members of the modern era; the values of the others keep their bytes.
+/// Appends a result without the members of the modern era; its other bytes stay as they are.
 fn write_stripped(out: &mut Vec<u8>, result: &[u8]) {
-    let Ok(object) = Object::parse(result, &[]) else { return out.extend_from_slice(result) };
-    let kept = object.iter().filter(|(name, _)| !MODERN_MEMBERS.contains(name));
-    let mut separator = b'{';
-    for (name, value) in kept {
-        out.push(separator);
-        out.extend(serde_json::to_vec(name).expect("a string is always JSON"));
-        out.push(b':');
-        out.extend_from_slice(value.as_bytes());
-        separator = b',';
+    match Object::parse(result, &[]) {
+        Ok(object) => object.write_without(&MODERN_MEMBERS, out),
+        Err(_) => out.extend_from_slice(result),
     }
-    out.extend_from_slice(if separator == b'{' { b"{}" } else { b"}" });
 }
 
 /// Appends a result with members added at its start. Its other bytes stay as they are.
@@ -153,7 +146,7 @@ mod tests {
             write_stripped(&mut out, result.as_bytes());
             String::from_utf8(out).unwrap()
         };
-        assert_eq!(stripped(r#"{"resultType":"complete","x" : 1.10,"ttlMs":0}"#), r#"{"x":1.10}"#);
+        assert_eq!(stripped(r#"{"resultType":"complete","x" : 1.10,"ttlMs":0}"#), r#"{"x" : 1.10}"#);
         assert_eq!(stripped(r#"{"resultType":"complete"}"#), "{}");
         assert_eq!(stripped("[1]"), "[1]");
     }

@@ -20,6 +20,7 @@ use crate::{
     Proxy,
     admission::Admission,
     error::{Failure, shown},
+    logs::Wish,
     observe::{self, Record},
 };
 
@@ -44,6 +45,7 @@ pub(crate) struct Running {
     deadline: Deadline,
     shutdown: CancellationToken,
     record: Option<Record>,
+    logs: Wish,
 }
 
 /// Begins a call and waits until its upstream takes it.
@@ -54,13 +56,13 @@ pub(crate) struct Running {
 pub(crate) async fn start(proxy: &Proxy, admission: Admission, request: Routed) -> Result<Running, Failure> {
     let (admission, route) = find_route(proxy, admission, &request).await;
     let mut record = observe::begin(proxy, &admission, &request, route.as_ref().ok()).await?;
-    let row = request.row;
+    let (row, logs) = (request.row, Wish::of(admission.client(), &request.params));
     let route =
         route.map_err(|_| Failure::Unknown { what: what(row.routing), name: shown(&request.params.key()) });
     match send(proxy, &admission, request, route, &mut record).await {
         Ok((permit, reply, deadline)) => {
             let shutdown = proxy.drain.over().clone();
-            Ok(Running { admission, row, permit, reply, deadline, shutdown, record: Some(record) })
+            Ok(Running { admission, row, permit, reply, deadline, shutdown, record: Some(record), logs })
         }
         Err(failure) => {
             record.failed(&failure);
@@ -231,15 +233,14 @@ impl Running {
         }
     }
 
-    /// A log message below the level that a legacy client set is dropped.
+    /// A log message that the client does not want is dropped.
     fn is_wanted(&self, event: &Event) -> bool {
-        let Event::Notification { method, params: Some(params) } = event else { return true };
-        let Some(session) = &self.admission.client().session else { return true };
-        if &**method != "notifications/message" {
-            return true;
+        match event {
+            Event::Notification { method, params } if &**method == "notifications/message" => {
+                self.logs.takes(params.as_deref())
+            }
+            Event::Notification { .. } | Event::Result(_) | Event::Error(_) => true,
         }
-        let level = Object::parse(params, &[]).ok().and_then(|params| params.string("level").map(Into::into));
-        level.is_none_or(|level: String| session.wants_log(&level))
     }
 
     /// A modern upstream may answer `input_required`; a legacy client cannot take that as a result.

@@ -11,6 +11,7 @@ mod detached;
 mod drain;
 mod error;
 mod http;
+mod logs;
 mod methods;
 mod metrics;
 mod observe;

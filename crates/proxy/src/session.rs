@@ -22,10 +22,6 @@ pub(crate) use self::{
 /// Random bytes in a session id: 256 bits, twice what guessing needs.
 const ID_BYTES: usize = 32;
 
-/// Levels of `logging/setLevel` (RFC 5424), least severe first.
-const LOG_LEVELS: [&str; 8] =
-    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
-
 /// One legacy client's session.
 #[derive(Debug)]
 pub(crate) struct Session {
@@ -116,20 +112,11 @@ impl Session {
 
     /// Sets the level for log messages; tells whether there is such a level.
     pub(crate) fn set_log_level(&self, level: &str) -> bool {
-        let known = LOG_LEVELS.into_iter().find(|known| *known == level);
+        let known = crate::logs::LEVELS.into_iter().find(|known| *known == level);
         if known.is_some() {
             *self.log_level.lock() = known;
         }
         known.is_some()
-    }
-
-    /// Tells whether a message of this level is one the client wants.
-    pub(crate) fn wants_log(&self, level: &str) -> bool {
-        let rank = |level: &str| LOG_LEVELS.iter().position(|known| *known == level);
-        match (self.log_level().and_then(rank), rank(level)) {
-            (Some(wanted), Some(offered)) => offered >= wanted,
-            (None, _) | (_, None) => true,
-        }
     }
 
     /// Returns the requests in progress, to be cancelled by id.
