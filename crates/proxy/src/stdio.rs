@@ -152,13 +152,15 @@ impl Connection {
     /// answers: a client that writes and does not read holds up its own reader and starts no more tasks.
     async fn start(self: &Arc<Self>, request: Request) {
         let Some(slot) = self.proxy.enter() else {
+            self.proxy.metrics.refused("overloaded");
             let limit = self.proxy.limits.in_flight();
             return self.fail(&Failure::Overloaded { limit }, &request, self.era(&request)).await;
         };
+        // Entered before the task runs: the next line may cancel it.
+        let entry = self.cancellable.enter(&request.id);
         let connection = self.clone();
         self.proxy.drain.tasks().spawn(async move {
             let _slot = slot;
-            let entry = connection.cancellable.enter(&request.id);
             // A panic fails this request and no other.
             let running = AssertUnwindSafe(connection.run(request.clone())).catch_unwind();
             tokio::select! {
@@ -223,7 +225,7 @@ impl Connection {
             client_info: opened.client_info,
         };
         let Ok(session) = Session::open(opening) else {
-            return self.fail(&Failure::Overloaded { limit: 1 }, request, Era::Legacy).await;
+            return self.fail(&Failure::Internal, request, Era::Legacy).await;
         };
         let is_first = self.session.lock().replace(Arc::new(session)).is_none();
         self.send(encode::result(&request.id, &opened.result).into()).await;

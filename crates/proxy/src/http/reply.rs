@@ -71,6 +71,7 @@ pub(super) async fn respond(
     let place = match place(&proxy, &request) {
         Ok(place) => place,
         Err(failure) => {
+            proxy.metrics.refused("overloaded");
             let message = answer::encode_failure(&failure, &request.id, is_tool_call, era);
             return json(StatusCode::OK, ReplyBody::Whole(message));
         }
