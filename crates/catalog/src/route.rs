@@ -28,7 +28,7 @@ impl View {
 
 /// A way to one thing on one upstream. Only the catalog makes routes, so each leads to something that was listed.
 ///
-/// ```compile_fail
+/// ```compile_fail,E0451
 /// let route = catalog::Route { subject: todo!(), param_headers: todo!() }; // private fields
 /// ```
 #[derive(Debug, Clone)]

@@ -3,14 +3,14 @@
 //!
 //! Text from a server is [`Untrusted`] and cannot be opened outside this crate:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0616
 //! let reply = guardrails::Untrusted::new("from a server");
 //! let text: &str = reply.0; // private: only screening opens it
 //! ```
 //!
 //! [`Cleared`] cannot be made without screening:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0451
 //! let arguments = guardrails::Cleared { value: "unscreened" };
 //! ```
 //!

@@ -3,7 +3,7 @@
 //!
 //! A [`Permit`] is the only address an upstream call accepts, and only [`Policy::authorize`] makes one:
 //!
-//! ```compile_fail
+//! ```compile_fail,E0451
 //! fn forge(route: catalog::Route) -> policy::Permit {
 //!     policy::Permit { route, principal: todo!() } // private fields
 //! }
