@@ -28,8 +28,12 @@ impl ServerScope {
 pub enum AgentSource {
     /// Bound to the access token.
     Token,
-    /// Set by whoever started the gateway (`--agent`), or the built-in `default`.
+    /// Set by whoever started the gateway: `--agent`, `TOOLGATE_AGENT` or `agent:` in the configuration.
     Launch,
+    /// agent-mcp-gateway's fallback for callers that name nobody: `GATEWAY_DEFAULT_AGENT`.
+    Fallback,
+    /// Nobody named one: the built-in `default`.
+    Builtin,
     /// Named by the caller itself and believed.
     Claimed,
 }

@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use domain::{AgentId, Clock, Principal};
+use domain::{AgentId, AgentSource, Clock, Principal};
 
 use crate::{
     AuthError, TokenRecord,
@@ -35,6 +35,8 @@ pub enum Peer {
 pub struct IdentitySettings {
     /// The agent of callers without a token.
     pub agent: AgentId,
+    /// Who named that agent.
+    pub agent_source: AgentSource,
     /// The tokens of the configuration file.
     pub configured: Vec<TokenRecord>,
     /// The folder of `tokens.json`; none: there are no tokens but the configured ones.
@@ -45,6 +47,14 @@ pub struct IdentitySettings {
 #[derive(Debug, Clone)]
 pub struct Authenticated {
     principal: Arc<Principal>,
+}
+
+/// A caller gives itself the name of an agent that its access token is not bound to.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the access token does not belong to agent '{claimed}'")]
+pub struct ForeignAgent {
+    /// The name that the caller gave.
+    pub claimed: AgentId,
 }
 
 /// Knows the schemes and asks them.
@@ -74,6 +84,20 @@ impl Authenticated {
     pub const fn principal(&self) -> &Arc<Principal> {
         &self.principal
     }
+
+    /// Returns the same caller under the agent's name that it gives itself in a request. Without a token the name is
+    /// believed, as agent-mcp-gateway does, and audit says so; a token's agent cannot be changed.
+    ///
+    /// # Errors
+    /// [`ForeignAgent`] when the caller's token belongs to another agent.
+    pub fn claim(&self, agent: AgentId) -> Result<Self, ForeignAgent> {
+        if self.principal.agent_source == AgentSource::Token {
+            let is_its_own = self.principal.agent == agent;
+            return if is_its_own { Ok(self.clone()) } else { Err(ForeignAgent { claimed: agent }) };
+        }
+        let principal = Principal { agent, agent_source: AgentSource::Claimed, ..(*self.principal).clone() };
+        Ok(Self { principal: Arc::new(principal) })
+    }
 }
 
 // === impl Identity ===
@@ -81,10 +105,10 @@ impl Authenticated {
 impl Identity {
     /// Builds the door. `clock` decides about expiry.
     pub fn new(settings: IdentitySettings, clock: Arc<dyn Clock>) -> Self {
-        let IdentitySettings { agent, configured, state_dir } = settings;
+        let IdentitySettings { agent, agent_source, configured, state_dir } = settings;
         Self {
             access_tokens: AccessTokens::new(configured, state_dir, clock),
-            local_launch: LocalLaunch::new(agent),
+            local_launch: LocalLaunch::new(agent, agent_source),
         }
     }
 

@@ -22,6 +22,6 @@ mod error;
 mod schemes;
 mod tokens;
 
-pub use authenticate::{Authenticated, Identity, IdentitySettings, Peer, Presented};
+pub use authenticate::{Authenticated, ForeignAgent, Identity, IdentitySettings, Peer, Presented};
 pub use error::{AuthError, StoreError};
 pub use tokens::{CreatedToken, NewToken, TokenHash, TokenRecord, TokenStore};

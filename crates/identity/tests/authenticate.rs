@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use domain::{AgentId, Clock, ServerId};
+use domain::{AgentId, AgentSource, Clock, ServerId};
 use identity::{
     AuthError, Authenticated, CreatedToken, Identity, IdentitySettings, NewToken, Peer, Presented,
     TokenStore, config::TokenConfig,
@@ -73,6 +73,7 @@ impl Bench {
 fn identity_in(folder: &Path, configured: &[TokenConfig], clock: &ManualClock) -> Identity {
     let settings = IdentitySettings {
         agent: AgentId::new("default").expect("a name"),
+        agent_source: AgentSource::Builtin,
         configured: configured.iter().map(|token| token.build().expect("a sound token")).collect(),
         state_dir: Some(folder.to_owned()),
     };
@@ -85,6 +86,20 @@ fn agent(name: &str) -> NewToken {
 
 const NEEDED: &str = "an access token is needed";
 const INVALID: &str = "the access token is not valid";
+
+#[test]
+fn a_claimed_agent_is_believed_without_a_token_only() {
+    let bench = Bench::new();
+    let created = bench.create(agent("reviewer"));
+    let name = |text: &str| AgentId::new(text).expect("a name");
+    let launcher = bench.show(None, Peer::Stdio).expect("let in");
+    let claimed = launcher.claim(name("ghost")).expect("believed");
+    assert_eq!(claimed.principal().agent, name("ghost"));
+    assert_eq!(claimed.principal().agent_source, AgentSource::Claimed);
+    let bound = bench.show(Some(created.token.expose()), Peer::Loopback).expect("let in");
+    assert_eq!(bound.claim(name("reviewer")).expect("its own").principal().agent_source, AgentSource::Token);
+    assert!(bound.claim(name("ghost")).is_err());
+}
 
 #[test]
 fn without_any_token_local_callers_are_the_launcher() {

@@ -15,10 +15,10 @@ pub(crate) struct LocalLaunch {
 }
 
 impl LocalLaunch {
-    pub(crate) fn new(agent: AgentId) -> Self {
+    pub(crate) fn new(agent: AgentId, agent_source: AgentSource) -> Self {
         let principal = Principal {
             agent,
-            agent_source: AgentSource::Launch,
+            agent_source,
             user: None,
             roles: Vec::new(),
             token: None,
