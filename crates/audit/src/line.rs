@@ -59,6 +59,8 @@ pub(crate) fn push_begin(out: &mut Vec<u8>, begin: &Begin<'_>, kept: ArgumentsKe
         match principal.agent_source {
             AgentSource::Token => "token",
             AgentSource::Launch => "launch",
+            AgentSource::Fallback => "fallback",
+            AgentSource::Builtin => "builtin",
             AgentSource::Claimed => "claimed",
         },
     );

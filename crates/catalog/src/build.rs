@@ -3,6 +3,7 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
+    ops::Range,
 };
 
 use bytes::Bytes;
@@ -44,12 +45,30 @@ pub(crate) struct ServerEntry {
     pub(crate) resources: HashSet<String>,
     pub(crate) templates: Vec<Template>,
     pub(crate) has_resources: bool,
-    pub(crate) tool_count: usize,
+    /// The tools in the server's order, with where each stands in the joined items.
+    pub(crate) listed_tools: Vec<ListedTool>,
     /// Comma-joined items per kind: under their own names, and under qualified ones.
     own: HashMap<ListKind, Bytes>,
     qualified: HashMap<ListKind, Bytes>,
     /// A hash of each qualified block.
     fingerprints: HashMap<ListKind, u64>,
+}
+
+/// One tool's place in its server's joined items.
+#[derive(Debug)]
+pub(crate) struct ListedTool {
+    pub(crate) name: ToolName,
+    own: Range<usize>,
+    qualified: Range<usize>,
+}
+
+/// Under which names items are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// The upstream's own.
+    Own,
+    /// Those of the merged endpoint.
+    Qualified,
 }
 
 impl ServerEntry {
@@ -59,10 +78,22 @@ impl ServerEntry {
     }
 
     /// Returns the comma-joined items of one kind, ready to stand in an array.
-    pub(crate) fn block(&self, kind: ListKind, qualified: bool) -> &Bytes {
+    pub(crate) fn block(&self, kind: ListKind, names: Names) -> &Bytes {
         static EMPTY: Bytes = Bytes::new();
-        let blocks = if qualified { &self.qualified } else { &self.own };
+        let blocks = match names {
+            Names::Own => &self.own,
+            Names::Qualified => &self.qualified,
+        };
         blocks.get(&kind).unwrap_or(&EMPTY)
+    }
+
+    /// Returns the JSON text of one tool.
+    pub(crate) fn tool_json(&self, tool: &ListedTool, names: Names) -> &[u8] {
+        let span = match names {
+            Names::Own => &tool.own,
+            Names::Qualified => &tool.qualified,
+        };
+        &self.block(ListKind::Tools, names)[span.clone()]
     }
 }
 
@@ -96,7 +127,7 @@ impl Catalog {
 
     /// Returns how many tools a server offers; `None` when it has no listing.
     pub fn tool_count(&self, server: &ServerId) -> Option<usize> {
-        self.server(server).map(|entry| entry.tool_count)
+        self.server(server).map(|entry| entry.listed_tools.len())
     }
 
     /// Tells whether the server is listed.
@@ -170,7 +201,7 @@ impl Draft {
         }
     }
 
-    fn name_items(&mut self, kind: ListKind, names: &Names) {
+    fn name_items(&mut self, kind: ListKind, names: &QualifiedNames) {
         let id = self.id.clone();
         let items = if kind == ListKind::Tools { &mut self.tools } else { &mut self.prompts };
         for item in items {
@@ -181,12 +212,18 @@ impl Draft {
     fn finish(self) -> ServerEntry {
         let mut own = HashMap::new();
         let mut qualified = HashMap::new();
-        for (kind, items) in [(ListKind::Tools, &self.tools), (ListKind::Prompts, &self.prompts)] {
-            own.insert(kind, join(items.iter().map(|item| item.raw.clone())));
-            qualified.insert(kind, join(items.iter().map(renamed)));
-        }
+        let (own_tools, own_spans) = join(self.tools.iter().map(|item| item.raw.clone()));
+        let (qualified_tools, qualified_spans) = join(self.tools.iter().map(renamed));
+        own.insert(ListKind::Tools, own_tools);
+        qualified.insert(ListKind::Tools, qualified_tools);
+        own.insert(ListKind::Prompts, join(self.prompts.iter().map(|item| item.raw.clone())).0);
+        qualified.insert(ListKind::Prompts, join(self.prompts.iter().map(renamed)).0);
+        let listed_tools = self.tools.iter().zip(own_spans.into_iter().zip(qualified_spans));
+        let listed_tools = listed_tools
+            .map(|(item, (own, qualified))| ListedTool { name: item.name.clone(), own, qualified })
+            .collect();
         for kind in [ListKind::Resources, ListKind::ResourceTemplates] {
-            let block = join(self.listing.items(kind).iter().cloned());
+            let block = join(self.listing.items(kind).iter().cloned()).0;
             own.insert(kind, block.clone());
             qualified.insert(kind, block);
         }
@@ -200,7 +237,7 @@ impl Draft {
             |items: &[Item]| items.iter().map(|item| (item.name.clone(), item.route.clone())).collect();
         ServerEntry {
             era: self.listing.era(),
-            tool_count: self.tools.len(),
+            listed_tools,
             tools: routes(&self.tools),
             prompts: routes(&self.prompts),
             resources: members(&self.listing.resources, "uri").into_iter().collect(),
@@ -254,10 +291,10 @@ fn declares(capabilities: &[u8], name: &str) -> bool {
     Object::parse(capabilities, &[]).is_ok_and(|object| object.get(name).is_some())
 }
 
-type Names = HashMap<(ServerId, ToolName), QualifiedName>;
+type QualifiedNames = HashMap<(ServerId, ToolName), QualifiedName>;
 
 /// Names every item of a kind. Items whose names are equal all the same are told apart by suffixes, all of them.
-fn qualified_names(naming: Naming, kind: ListKind, drafts: &[Draft]) -> Names {
+fn qualified_names(naming: Naming, kind: ListKind, drafts: &[Draft]) -> QualifiedNames {
     let mut owners: HashMap<QualifiedName, Vec<(ServerId, ToolName)>> = HashMap::new();
     for draft in drafts {
         for item in draft.items(kind) {
@@ -265,7 +302,7 @@ fn qualified_names(naming: Naming, kind: ListKind, drafts: &[Draft]) -> Names {
             owners.entry(name).or_default().push((draft.id.clone(), item.name.clone()));
         }
     }
-    let mut names = Names::new();
+    let mut names = QualifiedNames::new();
     for (name, owners) in owners {
         let alone = owners.len() == 1;
         for owner in owners {
@@ -293,13 +330,15 @@ fn fingerprint(block: &Bytes) -> u64 {
     hasher.finish()
 }
 
-fn join(items: impl Iterator<Item = Bytes>) -> Bytes {
-    let mut out = Vec::new();
+/// Joins items by commas; tells where each one stands.
+fn join(items: impl Iterator<Item = Bytes>) -> (Bytes, Vec<Range<usize>>) {
+    let (mut out, mut spans) = (Vec::new(), Vec::new());
     for item in items {
         if !out.is_empty() {
             out.push(b',');
         }
+        spans.push(out.len()..out.len() + item.len());
         out.extend_from_slice(&item);
     }
-    out.into()
+    (out.into(), spans)
 }

@@ -6,9 +6,13 @@ mod list;
 mod listing;
 mod naming;
 mod route;
+mod search;
+mod sight;
 mod template;
 
 pub use build::{Catalog, Finding};
 pub use listing::Listing;
 pub use naming::{NameLimit, Naming, NamingStyle};
 pub use route::{NoRoute, Route, View};
+pub use search::{Hit, SearchCost, SearchIndex, signature};
+pub use sight::{Seen, Sight};

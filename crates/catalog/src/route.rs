@@ -2,10 +2,10 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use domain::{ServerId, ServerScope, Subject, Target};
+use domain::{ServerId, Subject, Target};
 use protocol::{Routing, param_headers::ParamHeader};
 
-use crate::Catalog;
+use crate::{Catalog, Sight};
 
 /// What a client's endpoint shows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -70,7 +70,7 @@ impl Route {
 impl Catalog {
     /// Finds the route for the name or URI in `key`.
     ///
-    /// `scope` only decides between several owners of the same URI; whether the caller may use the route is policy's
+    /// `sight` only decides between several owners of the same URI; whether the caller may use the route is policy's
     /// question.
     ///
     /// # Errors
@@ -80,14 +80,14 @@ impl Catalog {
         view: &View,
         routing: Routing,
         key: &str,
-        scope: &ServerScope,
+        sight: &impl Sight,
     ) -> Result<Route, NoRoute> {
         match routing {
             Routing::Tool => self.tool(view, key).cloned().ok_or(NoRoute),
             Routing::Prompt => self.prompt(view, key).cloned().ok_or(NoRoute),
-            Routing::Resource => self.resource(view, key, scope).ok_or(NoRoute),
+            Routing::Resource => self.resource(view, key, sight).ok_or(NoRoute),
             Routing::Reference if key.contains(':') => {
-                self.resource(view, key, scope).or_else(|| self.prompt(view, key).cloned()).ok_or(NoRoute)
+                self.resource(view, key, sight).or_else(|| self.prompt(view, key).cloned()).ok_or(NoRoute)
             }
             Routing::Reference => self.prompt(view, key).cloned().ok_or(NoRoute),
             Routing::Local | Routing::List(_) => Err(NoRoute),
@@ -110,7 +110,7 @@ impl Catalog {
 
     /// Listed URIs come first, templates second, and then the only server that has resources at all: servers may
     /// serve resources that they do not list.
-    fn resource(&self, view: &View, uri: &str, scope: &ServerScope) -> Option<Route> {
+    fn resource(&self, view: &View, uri: &str, sight: &impl Sight) -> Option<Route> {
         let shown = || self.servers.iter().filter(|server| view.shows(&server.id));
         let listing = shown().filter(|server| server.resources.contains(uri));
         let matching = shown().filter(|server| server.templates.iter().any(|template| template.matches(uri)));
@@ -118,11 +118,11 @@ impl Catalog {
         let first = owners.peek().copied();
         let only_one = || {
             let mut with_resources =
-                shown().filter(|server| server.has_resources && scope.reaches(&server.id));
+                shown().filter(|server| server.has_resources && sight.sees_server(&server.id));
             with_resources.next().filter(|_| with_resources.next().is_none())
         };
         // An owner that the caller cannot reach comes last: what is hidden must not decide what can be read.
-        let owner = owners.find(|server| scope.reaches(&server.id)).or_else(only_one).or(first)?;
+        let owner = owners.find(|server| sight.sees_server(&server.id)).or_else(only_one).or(first)?;
         Some(Route::to(owner.id.clone(), Target::Resource(uri.into()), Vec::new()))
     }
 }

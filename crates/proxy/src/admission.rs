@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use catalog::View;
-use domain::Principal;
+use domain::{Principal, ServerId};
 use identity::{AuthError, Authenticated, Presented};
+use policy::PolicySight;
 use protocol::{Era, Version};
 
-use crate::{Proxy, Snapshot, session::Session};
+use crate::{BYTES_PER_TOKEN, Exposure, Proxy, Snapshot, session::Session};
 
 /// The door a caller came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,11 +26,31 @@ pub(crate) enum Door {
 /// Invariant: it holds an [`Authenticated`], so nothing past this point runs for a caller nobody vouched for.
 #[derive(Debug, Clone)]
 pub(crate) struct Admission {
-    caller: Authenticated,
+    viewpoint: Viewpoint,
     world: Arc<Snapshot>,
-    door: Door,
-    view: View,
     client: Client,
+}
+
+/// From where a caller looks at the gateway. What it sees from there depends on the world in force.
+#[derive(Debug, Clone)]
+pub(crate) struct Viewpoint {
+    /// Who looks.
+    pub(crate) caller: Authenticated,
+    /// The door it came through.
+    pub(crate) door: Door,
+    /// What its endpoint shows.
+    pub(crate) view: View,
+}
+
+/// What a listing of tools shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// The upstreams' own tools.
+    Upstreams,
+    /// The discovery tools.
+    Discovery,
+    /// The search tools.
+    Search,
 }
 
 /// What the client says of itself. For display and for the wire; no decision rests on it.
@@ -70,20 +91,67 @@ pub(crate) fn authenticate(proxy: &Proxy, presented: Presented<'_>) -> Result<Au
     proxy.identity.authenticate(presented)
 }
 
+impl Viewpoint {
+    /// Returns how the caller sees tools in `world`.
+    pub(crate) fn exposure(&self, world: &Snapshot) -> Exposure {
+        let (settings, agent) = (&world.configured.exposure, &self.caller.principal().agent);
+        match self.door {
+            Door::Stdio => settings.over_stdio(agent),
+            Door::Http => settings.over_http(agent, &self.view),
+        }
+    }
+
+    /// Returns what the caller's listing of tools shows in `world`. Automatic exposure weighs the tools that this very
+    /// caller may see.
+    pub(crate) fn shown(&self, world: &Snapshot) -> Shown {
+        match self.exposure(world) {
+            Exposure::Direct => Shown::Upstreams,
+            Exposure::Discovery => Shown::Discovery,
+            Exposure::Search => Shown::Search,
+            Exposure::Auto => {
+                let sight = world.configured.policy.sight(self.caller.principal());
+                let bytes = world.catalog.tools_bytes(&self.view, &sight) as u64;
+                let is_little = bytes / BYTES_PER_TOKEN < world.configured.exposure.auto_tokens.get();
+                if is_little { Shown::Upstreams } else { Shown::Search }
+            }
+        }
+    }
+}
+
 impl Admission {
     /// Puts an authenticated caller into the world in force.
-    pub(crate) fn new(proxy: &Proxy, caller: Authenticated, door: Door, view: View, client: Client) -> Self {
-        Self { caller, world: proxy.snapshots.current(), door, view, client }
+    pub(crate) fn new(proxy: &Proxy, viewpoint: Viewpoint, client: Client) -> Self {
+        Self { viewpoint, world: proxy.snapshots.current(), client }
+    }
+
+    /// Returns the same request on behalf of the agent that it names itself.
+    pub(crate) fn on_behalf_of(self, caller: Authenticated) -> Self {
+        Self { viewpoint: Viewpoint { caller, ..self.viewpoint }, ..self }
+    }
+
+    /// Returns the same request as if it had come to the endpoint of one server.
+    pub(crate) fn narrowed_to(self, server: ServerId) -> Self {
+        Self { viewpoint: Viewpoint { view: View::Server(server), ..self.viewpoint }, ..self }
+    }
+
+    /// Returns from where the caller looks.
+    pub(crate) const fn viewpoint(&self) -> &Viewpoint {
+        &self.viewpoint
     }
 
     /// Returns the proof that the caller was authenticated.
     pub(crate) const fn caller(&self) -> &Authenticated {
-        &self.caller
+        &self.viewpoint.caller
     }
 
     /// Returns who calls.
     pub(crate) fn principal(&self) -> &Principal {
-        self.caller.principal()
+        self.viewpoint.caller.principal()
+    }
+
+    /// Returns what the caller may see.
+    pub(crate) fn sight(&self) -> PolicySight<'_> {
+        self.world.configured.policy.sight(self.principal())
     }
 
     /// Returns the world of this request.
@@ -93,12 +161,12 @@ impl Admission {
 
     /// Returns the door the caller came through.
     pub(crate) const fn door(&self) -> Door {
-        self.door
+        self.viewpoint.door
     }
 
     /// Returns what the caller's endpoint shows.
     pub(crate) const fn view(&self) -> &View {
-        &self.view
+        &self.viewpoint.view
     }
 
     /// Returns what the client says of itself.

@@ -3,12 +3,13 @@
 
 use std::{
     pin::{Pin, pin},
+    sync::Arc,
     time::Duration,
 };
 
 use bytes::Bytes;
-use catalog::{NoRoute, Route};
-use domain::ServerId;
+use catalog::{NoRoute, Route, View};
+use domain::{ServerId, Subject, Target};
 use guardrails::Cleared;
 use policy::Permit;
 use protocol::{Era, MethodRow, Object, Params, Routing};
@@ -17,11 +18,11 @@ use tokio_util::sync::CancellationToken;
 use upstream::{CallError, Caller, Event, Outgoing, Payload, Reply, ResultStream};
 
 use crate::{
-    Proxy,
+    Configured, Proxy,
     admission::Admission,
-    error::{Failure, shown},
+    error::{Asked, Failure, shown},
     logs::Wish,
-    observe::{self, Record},
+    observe::{self, Note, Record},
 };
 
 /// Longest time a call may take, whatever progress it reports.
@@ -34,6 +35,10 @@ pub(crate) struct Routed {
     pub(crate) row: &'static MethodRow,
     /// Its parameters.
     pub(crate) params: Params,
+    /// What was asked of `execute_tool`, if the request came through it.
+    pub(crate) asked: Option<Arc<Asked>>,
+    /// The longest time that the caller gives the call; it can only shorten what the configuration gives.
+    pub(crate) time: Option<Duration>,
 }
 
 /// A call whose answer is on its way. Dropping it cancels the call at the upstream and ends its record.
@@ -46,6 +51,7 @@ pub(crate) struct Running {
     shutdown: CancellationToken,
     record: Option<Record>,
     logs: Wish,
+    asked: Option<Arc<Asked>>,
 }
 
 /// Begins a call and waits until its upstream takes it.
@@ -55,18 +61,28 @@ pub(crate) struct Running {
 /// future cancels the call.
 pub(crate) async fn start(proxy: &Proxy, admission: Admission, request: Routed) -> Result<Running, Failure> {
     let (admission, route) = find_route(proxy, admission, &request).await;
-    let mut record = observe::begin(proxy, &admission, &request, route.as_ref().ok()).await?;
-    let (row, logs) = (request.row, Wish::of(admission.client(), &request.params));
-    let route =
-        route.map_err(|_| Failure::Unknown { what: what(row.routing), name: shown(&request.params.key()) });
+    let mut record = observe::begin(proxy, &admission, &Note::routed(&request, route.as_ref().ok())).await?;
+    let (row, asked) = (request.row, request.asked.clone());
+    let logs = Wish::of(admission.client(), &request.params);
+    let route = route.map_err(|_| absent(proxy, &admission, &request));
     match send(proxy, &admission, request, route, &mut record).await {
         Ok((permit, reply, deadline)) => {
             let shutdown = proxy.drain.over().clone();
-            Ok(Running { admission, row, permit, reply, deadline, shutdown, record: Some(record), logs })
+            Ok(Running {
+                admission,
+                row,
+                permit,
+                reply,
+                deadline,
+                shutdown,
+                record: Some(record),
+                logs,
+                asked,
+            })
         }
         Err(failure) => {
             record.failed(&failure);
-            Err(failure)
+            Err(failure.asked(asked.as_ref()))
         }
     }
 }
@@ -78,8 +94,8 @@ async fn find_route(
     request: &Routed,
 ) -> (Admission, Result<Route, NoRoute>) {
     let find = |admission: &Admission| {
-        let (view, scope) = (admission.view(), &admission.principal().servers);
-        admission.world().catalog.route(view, request.row.routing, &request.params.key(), scope)
+        let (view, sight) = (admission.view(), admission.sight());
+        admission.world().catalog.route(view, request.row.routing, &request.params.key(), &sight)
     };
     match find(&admission) {
         Err(NoRoute) => {
@@ -92,7 +108,22 @@ async fn find_route(
     }
 }
 
-/// Route, permit, screen, credential, upstream: each step takes the proof of the one before.
+/// Says why there is no route. Whoever names the server itself may know that it is there, and is told when it only
+/// cannot be reached.
+fn absent(proxy: &Proxy, admission: &Admission, request: &Routed) -> Failure {
+    let unknown = || Failure::Unknown { what: what(request.row.routing), name: shown(&request.params.key()) };
+    match (&request.asked, admission.view()) {
+        (Some(_), View::Server(server)) if !admission.world().catalog.has_server(server) => {
+            Failure::Upstream(CallError::Unavailable {
+                server: server.clone(),
+                reason: proxy.why_unavailable(server),
+            })
+        }
+        (Some(_) | None, _) => unknown(),
+    }
+}
+
+/// Route, permit, limits, screen, credential, upstream: each step takes the proof of the one before.
 async fn send(
     proxy: &Proxy,
     admission: &Admission,
@@ -100,26 +131,35 @@ async fn send(
     route: Result<Route, Failure>,
     record: &mut Record,
 ) -> Result<(Permit, Reply, Deadline), Failure> {
-    let world = admission.world();
-    let Routed { row, params } = request;
+    let world = &admission.world().configured;
+    let Routed { row, params, time, .. } = request;
     let permit = world.policy.authorize(admission.principal(), route?).map_err(|denial| Failure::Denied {
         what: what(row.routing),
         name: shown(&params.key()),
         denial,
     })?;
+    within_limits(world, admission, permit.subject())?;
     let outgoing = Outgoing { method: row, params, caller: caller(admission) };
     let outgoing = world.guardrails.screen_arguments(permit.subject(), outgoing)?;
-    let credential = proxy.credentials.issue(&permit).map_err(|error| {
+    let credential = world.credentials.issue(&permit).map_err(|error| {
         tracing::warn!(upstream = %permit.subject().server, %error, "no credential");
         Failure::Credential(permit.subject().server.clone())
     })?;
-    let deadline = Deadline::new(proxy.upstreams.timeout(&permit.subject().server));
+    let deadline = Deadline::new(proxy.upstreams.timeout(&permit.subject().server), time);
     record.sent();
     let reply = {
         let sending = pin!(proxy.upstreams.call(&permit, outgoing, &credential));
         deadline.bound(&permit.subject().server, proxy.drain.over(), sending).await??
     };
     Ok((permit, reply, deadline))
+}
+
+/// Counts a tool call against the rate limits, which are about tools alone.
+fn within_limits(world: &Configured, admission: &Admission, subject: &Subject) -> Result<(), Failure> {
+    let Target::Tool(tool) = &subject.target else { return Ok(()) };
+    let agent = admission.principal().agent.as_str();
+    let now = Instant::now().into_std();
+    Ok(world.rate_limits.admit(agent, subject.server.as_str(), tool.as_str(), now)?)
 }
 
 fn caller(admission: &Admission) -> Caller {
@@ -149,7 +189,7 @@ impl Running {
             Ok(event) => self.note(event.get()),
             Err(failure) => self.fail(failure),
         }
-        event
+        event.map_err(|failure| failure.asked(self.asked.as_ref()))
     }
 
     /// Returns the era of the upstream that answers.
@@ -169,7 +209,8 @@ impl Running {
 
     /// Makes the failure of a result that is larger than the client's door can carry.
     pub(crate) fn too_large(&self, limit: usize) -> Failure {
-        Failure::Upstream(CallError::TooLarge { server: self.permit.subject().server.clone(), limit })
+        let too_large = CallError::TooLarge { server: self.permit.subject().server.clone(), limit };
+        Failure::Upstream(too_large).asked(self.asked.as_ref())
     }
 
     /// Ends the record of a result that was passed on while it arrived.
@@ -195,10 +236,9 @@ impl Running {
         let server = &self.permit.subject().server;
         let chunk = self.deadline.bound(server, &self.shutdown, pin!(stream.next_chunk())).await;
         let chunk = chunk.and_then(|chunk| chunk.transpose().map_err(Failure::from));
-        chunk.inspect_err(|failure| {
-            if let Some(record) = self.record.take() {
-                record.failed(failure);
-            }
+        chunk.map_err(|failure| {
+            self.fail(&failure);
+            failure.asked(self.asked.as_ref())
         })
     }
 
@@ -207,7 +247,7 @@ impl Running {
             let subject = self.permit.subject();
             let event =
                 self.deadline.bound(&subject.server, &self.shutdown, pin!(self.reply.next())).await??;
-            let event = self.admission.world().guardrails.screen_result(subject, event)?;
+            let event = self.admission.world().configured.guardrails.screen_result(subject, event)?;
             self.refuse_input_request(event.get())?;
             if self.is_wanted(event.get()) {
                 return Ok(event);
@@ -262,14 +302,17 @@ const PROGRESS: &str = "notifications/progress";
 #[derive(Debug, Clone, Copy)]
 struct Deadline {
     idle: Duration,
+    most: Duration,
     until: Instant,
     hard: Instant,
 }
 
 impl Deadline {
-    fn new(idle: Duration) -> Self {
+    /// `idle` is how long an upstream may be silent; `time` is the caller's own limit, which progress does not extend.
+    fn new(idle: Duration, time: Option<Duration>) -> Self {
         let now = Instant::now();
-        Self { idle, until: now + idle.min(HARD_LIMIT), hard: now + HARD_LIMIT }
+        let most = time.map_or(HARD_LIMIT, |time| time.min(HARD_LIMIT));
+        Self { idle, most, until: now + idle.min(most), hard: now + most }
     }
 
     /// Starts the time anew, within the hard limit.
@@ -293,7 +336,7 @@ impl Deadline {
     }
 
     fn expired(&self, server: &ServerId) -> Failure {
-        let limit = if self.until == self.hard { HARD_LIMIT } else { self.idle };
+        let limit = if self.until == self.hard { self.most } else { self.idle };
         Failure::Timeout { server: server.clone(), limit_ms: limit.as_millis() as u64 }
     }
 }

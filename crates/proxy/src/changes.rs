@@ -3,12 +3,13 @@
 
 use std::time::Duration;
 
-use catalog::View;
-use identity::Authenticated;
 use protocol::ListKind;
 use tokio::{sync::watch, time::Instant};
 
-use crate::{Proxy, Snapshot};
+use crate::{
+    Proxy, Snapshot,
+    admission::{Shown, Viewpoint},
+};
 
 /// Least time between two announcements to the same client.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -24,8 +25,7 @@ type Seen = [u64; 4];
 
 /// One client's view of the changing world.
 pub(crate) struct Changes {
-    caller: Authenticated,
-    view: View,
+    viewpoint: Viewpoint,
     revisions: watch::Receiver<u64>,
     seen: Seen,
     last: Option<Instant>,
@@ -33,11 +33,11 @@ pub(crate) struct Changes {
 
 impl Changes {
     /// Starts with the world in force: only later changes are announced.
-    pub(crate) fn new(proxy: &Proxy, caller: Authenticated, view: View) -> Self {
+    pub(crate) fn new(proxy: &Proxy, viewpoint: Viewpoint) -> Self {
         let mut revisions = proxy.snapshots.changes();
         revisions.mark_unchanged();
-        let seen = fingerprints(&proxy.snapshots.current(), &caller, &view);
-        Self { caller, view, revisions, seen, last: None }
+        let seen = fingerprints(&proxy.snapshots.current(), &viewpoint);
+        Self { viewpoint, revisions, seen, last: None }
     }
 
     /// Waits for the next change that the client can see; returns the methods of the notifications to send.
@@ -46,7 +46,7 @@ impl Changes {
         loop {
             // What is there is compared first, so that a wait that was dropped halfway loses nothing.
             self.revisions.mark_unchanged();
-            let now = fingerprints(&proxy.snapshots.current(), &self.caller, &self.view);
+            let now = fingerprints(&proxy.snapshots.current(), &self.viewpoint);
             let methods = announcements(&self.seen, &now);
             if methods.is_empty() {
                 if self.revisions.changed().await.is_err() {
@@ -65,8 +65,15 @@ impl Changes {
     }
 }
 
-fn fingerprints(world: &Snapshot, caller: &Authenticated, view: &View) -> Seen {
-    ListKind::ALL.map(|kind| world.catalog.fingerprint(view, kind, &caller.principal().servers))
+fn fingerprints(world: &Snapshot, viewpoint: &Viewpoint) -> Seen {
+    let sight = world.configured.policy.sight(viewpoint.caller.principal());
+    let of_upstreams = |kind| world.catalog.fingerprint(&viewpoint.view, kind, &sight);
+    ListKind::ALL.map(|kind| match (kind, viewpoint.shown(world)) {
+        // The gateway's own tools stay the same, whatever upstreams do.
+        (ListKind::Tools, Shown::Discovery) => 1,
+        (ListKind::Tools, Shown::Search) => 2,
+        (_, _) => of_upstreams(kind),
+    })
 }
 
 fn announcements(before: &Seen, now: &Seen) -> Vec<&'static str> {

@@ -9,8 +9,10 @@ use serde::Deserialize;
 
 mod build;
 mod exposure;
+mod rates;
 
 pub use exposure::{Exposed, ExposureError, check_exposure};
+pub use rates::{Each, Globs, MAX_RATE_LIMIT_CALLS, MAX_RATE_LIMIT_WINDOW, MAX_RATE_LIMITS, RateLimitConfig};
 
 /// Where clients connect. Loopback: nobody else reaches it before somebody decides so.
 pub const DEFAULT_ADDRESS: &str = "127.0.0.1:8787";

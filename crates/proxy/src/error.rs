@@ -1,14 +1,22 @@
 //! The only place that knows which code, status and text a failure has for a client. Texts are public: they name
 //! what was asked for and never what exists. Detail is for audit.
 
+use std::sync::Arc;
+
 use audit::Outcome;
 use bytes::Bytes;
+use domain::{AgentId, InvalidName};
 use guardrails::Block;
 use http::StatusCode;
-use policy::Denial;
+use identity::ForeignAgent;
+use policy::{Denial, NoAgent};
 use protocol::{BadParams, Era, RequestId, code, encode};
 use serde_json::{Value, json};
 use upstream::CallError;
+
+use crate::RateLimited;
+
+mod prose;
 
 /// Where a tool result of ours keeps the machine-readable part of its error.
 pub const ERROR_META: &str = "dev.toolgate/error";
@@ -83,15 +91,85 @@ pub(crate) enum Failure {
     /// A fault of ours stopped this request, and only this one.
     #[error("the gateway failed on this request")]
     Internal,
+    /// The name that the caller gives itself belongs to another caller's token.
+    #[error(transparent)]
+    ForeignAgent(#[from] ForeignAgent),
+    /// The name that the caller gives itself is none.
+    #[error("the agent's name cannot be used: {0}")]
+    AgentName(InvalidName),
+    /// The caller names no agent, and the rules know none for it.
+    #[error(transparent)]
+    NoAgent(#[from] NoAgent),
+    /// The arguments of one of the gateway's own tools are wrong.
+    #[error("{tool}: {problem}")]
+    Arguments {
+        /// The tool.
+        tool: &'static str,
+        /// What is wrong and what is right.
+        problem: String,
+    },
+    /// No server of this name is configured.
+    #[error("Server '{0}' not found in configured servers")]
+    UnknownServer(String),
+    /// The tool was called too often.
+    #[error(transparent)]
+    RateLimited(#[from] RateLimited),
+    /// What went wrong in a tool of the gateway's own.
+    #[error("{}", prose::of(failure, asked))]
+    Asked {
+        /// What was asked of it.
+        asked: Arc<Asked>,
+        /// What went wrong.
+        failure: Box<Self>,
+    },
     /// The gateway is shutting down; the call may have been carried out.
     #[error("the gateway is shutting down; the outcome is unknown")]
     ShuttingDown,
 }
 
+/// What was asked of a tool of the gateway's own. Its failures are told in agent-mcp-gateway's words.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    /// The gateway's tool.
+    pub(crate) operation: &'static str,
+    /// On whose behalf.
+    pub(crate) agent: AgentId,
+    /// The server as the caller wrote it.
+    pub(crate) server: String,
+    /// The server's tool as the caller wrote it.
+    pub(crate) tool: String,
+}
+
 impl Failure {
-    /// Returns the symbolic code that clients and audit see.
-    pub(crate) const fn symbol(&self) -> &'static str {
+    /// Tells the failure as that of a tool of the gateway's own, if it was one.
+    pub(crate) fn asked(self, asked: Option<&Arc<Asked>>) -> Self {
+        match asked {
+            Some(asked) if !matches!(self, Self::Asked { .. }) => {
+                Self::Asked { asked: asked.clone(), failure: Box::new(self) }
+            }
+            Some(_) | None => self,
+        }
+    }
+
+    /// Returns the rule that decided, for audit and for callers who may see what it is about.
+    pub(crate) fn rule(&self) -> Option<&str> {
         match self {
+            Self::Denied { denial, .. } => Some(&denial.rule),
+            Self::RateLimited(limited) => Some(&limited.rule),
+            Self::Asked { failure, .. } => failure.rule(),
+            _ => None,
+        }
+    }
+
+    /// Returns the symbolic code that clients and audit see.
+    pub(crate) fn symbol(&self) -> &'static str {
+        match self {
+            Self::ForeignAgent(_) | Self::AgentName(_) => "INVALID_AGENT_ID",
+            Self::NoAgent(missing) => missing.code(),
+            Self::Arguments { .. } => "INVALID_PARAMS",
+            Self::UnknownServer(_) => "SERVER_UNAVAILABLE",
+            Self::RateLimited(_) => "RATE_LIMITED",
+            Self::Asked { failure, .. } => failure.symbol(),
             Self::UnknownMethod => "METHOD_NOT_FOUND",
             Self::Params(_) | Self::Upstream(CallError::Params(_)) => "INVALID_PARAMS",
             Self::Unknown { .. } => "TOOL_NOT_FOUND",
@@ -117,9 +195,15 @@ impl Failure {
     }
 
     /// Returns what audit writes as the call's outcome.
-    pub(crate) const fn outcome(&self) -> Outcome {
+    pub(crate) fn outcome(&self) -> Outcome {
         match self {
-            Self::Denied { .. } | Self::Blocked(_) => Outcome::Denied,
+            Self::Denied { .. }
+            | Self::Blocked(_)
+            | Self::ForeignAgent(_)
+            | Self::AgentName(_)
+            | Self::NoAgent(_)
+            | Self::RateLimited(_) => Outcome::Denied,
+            Self::Asked { failure, .. } => failure.outcome(),
             Self::Timeout { .. } => Outcome::Timeout,
             Self::Cancelled => Outcome::Cancelled,
             Self::ShuttingDown | Self::Internal => Outcome::Unknown,
@@ -142,20 +226,23 @@ impl Failure {
             | Self::Credential(_)
             | Self::Audit
             | Self::Overloaded { .. }
+            | Self::Arguments { .. }
+            | Self::UnknownServer(_)
             | Self::NeedsInput { .. } => Outcome::Error,
         }
     }
 
     /// Tells whether the tool may have run although no answer came.
-    const fn outcome_is_unknown(&self) -> bool {
+    fn outcome_is_unknown(&self) -> bool {
         matches!(self.outcome(), Outcome::Unknown | Outcome::Timeout)
     }
 
     /// Tells whether the same call may be made again without running the tool twice.
-    const fn is_retryable(&self) -> bool {
+    fn is_retryable(&self) -> bool {
         matches!(
-            self,
+            self.root(),
             Self::Audit
+                | Self::RateLimited(_)
                 | Self::Overloaded { .. }
                 | Self::Upstream(CallError::Busy { .. } | CallError::Unavailable { .. })
         )
@@ -196,6 +283,11 @@ impl Failure {
             Self::Audit => OWN_CODES + 8,
             Self::Cancelled => OWN_CODES + 9,
             Self::NeedsInput { .. } => OWN_CODES + 10,
+            Self::RateLimited(_) => OWN_CODES + 11,
+            Self::ForeignAgent(_) | Self::AgentName(_) | Self::NoAgent(_) => OWN_CODES + 12,
+            Self::Arguments { .. } => code::INVALID_PARAMS,
+            Self::UnknownServer(_) => OWN_CODES + 2,
+            Self::Asked { failure, .. } => failure.json_rpc_code(era),
         }
     }
 
@@ -205,7 +297,32 @@ impl Failure {
         if self.outcome_is_unknown() {
             details["outcome"] = json!("unknown");
         }
+        if let Self::RateLimited(limited) = self.root() {
+            details["retry_after_ms"] = json!(limited.retry_after.as_millis() as u64);
+            details["rule"] = json!(limited.rule);
+        }
         details
+    }
+
+    /// Returns what really went wrong.
+    fn root(&self) -> &Self {
+        match self {
+            Self::Asked { failure, .. } => failure.root(),
+            _ => self,
+        }
+    }
+
+    /// Returns the machine-readable form of a failed tool call. The gateway's own tools have agent-mcp-gateway's, with
+    /// the rule: they name what was asked for, so the caller learns nothing that it did not say itself.
+    fn structured(&self) -> Value {
+        let mut details = self.details();
+        if !matches!(self, Self::Asked { .. }) {
+            return details;
+        }
+        if let Some(rule) = self.rule() {
+            details["rule"] = json!(rule);
+        }
+        json!({ "error": details })
     }
 
     /// Builds the JSON-RPC error answer. A modern client gets 404 for a method that does not exist.
@@ -223,18 +340,23 @@ impl Failure {
         if self.is_protocol_error() {
             return None;
         }
-        let details = self.details();
+        let structured = self.structured();
         let mut result = json!({
-            "content": [{"type": "text", "text": details.to_string()}],
-            "structuredContent": details,
+            "content": [{"type": "text", "text": structured.to_string()}],
+            "structuredContent": structured,
             "isError": true,
-            "_meta": {ERROR_META: details},
+            "_meta": {ERROR_META: self.details()},
         });
         if era == Era::Modern {
             result["resultType"] = json!("complete");
         }
         Some(result.to_string().into())
     }
+}
+
+/// Returns the text of a failure of a tool of the gateway's own that is no error of the whole call.
+pub(crate) fn told(failure: &Failure, asked: &Asked) -> String {
+    prose::of(failure, asked)
 }
 
 /// Longest name that an error repeats, in characters.
@@ -247,7 +369,7 @@ pub(crate) fn shown(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fmt::Write;
+    use std::{fmt::Write, time::Duration};
 
     use domain::ServerId;
 
@@ -255,7 +377,7 @@ mod tests {
 
     fn every_failure() -> Vec<Failure> {
         let server = || ServerId::new("git").unwrap();
-        let denial = Denial { rule: "tokens.t1.servers".into() };
+        let denial = Denial::by_rule("tokens.t1.servers");
         vec![
             Failure::UnknownMethod,
             Failure::Params(BadParams::Missing("name")),
@@ -279,7 +401,43 @@ mod tests {
             Failure::NeedsInput { server: server() },
             Failure::ShuttingDown,
             Failure::Internal,
+            Failure::ForeignAgent(ForeignAgent { claimed: AgentId::new("ghost").unwrap() }),
+            Failure::AgentName(AgentId::new("").unwrap_err()),
+            Failure::NoAgent(NoAgent::Missing),
+            Failure::NoAgent(NoAgent::NoFallback),
+            Failure::Arguments { tool: "execute_tool", problem: "unknown field `x`".into() },
+            Failure::UnknownServer("nosuch".into()),
+            Failure::RateLimited(rate_limited()),
         ]
+    }
+
+    fn rate_limited() -> RateLimited {
+        RateLimited {
+            rule: "rate_limits[0]".into(),
+            calls: 1,
+            window: Duration::from_secs(60),
+            retry_after: Duration::from_secs(12),
+            why: crate::Why::NoRoomToCount,
+        }
+    }
+
+    fn asked() -> Arc<Asked> {
+        let (server, tool) = ("git".to_owned(), "log".to_owned());
+        Arc::new(Asked { operation: "execute_tool", agent: AgentId::new("a").unwrap(), server, tool })
+    }
+
+    /// The words of agent-mcp-gateway; the form is always a result.
+    #[test]
+    fn every_failure_of_a_tool_of_our_own_has_its_words() {
+        let mut table = String::new();
+        for failure in every_failure() {
+            let failure = failure.asked(Some(&asked()));
+            let symbol = failure.symbol();
+            let rule = failure.rule().unwrap_or("-");
+            let form = if failure.tool_result(Era::Legacy).is_some() { "result" } else { "error" };
+            writeln!(table, "{symbol} | {rule} | {form} | {failure}").unwrap();
+        }
+        insta::assert_snapshot!(table);
     }
 
     /// One line per failure: symbol, legacy code, modern code and status, form of a failed tool call, outcome, text.
@@ -302,7 +460,7 @@ mod tests {
     #[test]
     fn refusals_do_not_tell_denied_from_unknown() {
         let id = RequestId::from(1);
-        let denial = Denial { rule: "tokens.t1.servers".into() };
+        let denial = Denial::by_rule("tokens.t1.servers");
         let unknown = Failure::Unknown { what: "tool", name: "x".into() };
         let denied = Failure::Denied { what: "tool", name: "x".into(), denial };
         for era in [Era::Legacy, Era::Modern] {

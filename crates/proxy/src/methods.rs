@@ -1,13 +1,15 @@
 //! What each method is answered with, whichever door it came through. Routed methods go to `call`; the rest is
 //! answered here, from the snapshot.
 
+mod gateway_tools;
 mod lifecycle;
 mod list;
 mod listen;
 
 use bytes::Bytes;
-use protocol::{Era, Object, Params, Request, Routing, method};
+use protocol::{Era, MethodRow, Object, Params, Request, Routing, method};
 
+use gateway_tools::Addressed;
 pub(crate) use lifecycle::initialize;
 pub(crate) use listen::Listening;
 
@@ -37,13 +39,29 @@ pub(crate) async fn answer(proxy: &Proxy, admission: Admission, request: Request
         method(&request.method).filter(|row| row.exists_in(admission.era())).ok_or(Failure::UnknownMethod)?;
     let params = Params::parse(request.params.clone(), row)?;
     match row.routing {
-        Routing::Tool | Routing::Prompt | Routing::Resource | Routing::Reference => {
-            let running = call::start(proxy, admission, Routed { row, params }).await?;
-            Ok(Answer::Running(Box::new(running)))
+        Routing::Tool => match gateway_tools::addressed(&admission, &params.key()) {
+            Addressed::Gateway(tool) => gateway_tools::call(proxy, admission, tool, row, params).await,
+            Addressed::Upstream => routed(proxy, admission, row, params).await,
+            Addressed::Nothing => {
+                Err(Failure::Unknown { what: "tool", name: crate::error::shown(&params.key()) })
+            }
+        },
+        Routing::Prompt | Routing::Resource | Routing::Reference => {
+            routed(proxy, admission, row, params).await
         }
         Routing::List(kind) => list::list(proxy, admission, kind, &params).await.map(Answer::Result),
         Routing::Local => local(proxy, admission, &request, &params),
     }
+}
+
+async fn routed(
+    proxy: &Proxy,
+    admission: Admission,
+    row: &'static MethodRow,
+    params: Params,
+) -> Result<Answer, Failure> {
+    let request = Routed { row, params, asked: None, time: None };
+    Ok(Answer::Running(Box::new(call::start(proxy, admission, request).await?)))
 }
 
 fn local(proxy: &Proxy, admission: Admission, request: &Request, params: &Params) -> Result<Answer, Failure> {

@@ -2,13 +2,14 @@
 //! A call that cannot be recorded is not made. Dropping a [`Record`] unfinished is an end as well: its client went
 //! away, and the upstream is told to cancel the call.
 
-use std::{sync::LazyLock, time::Instant};
+use std::{borrow::Cow, sync::LazyLock, time::Instant};
 
 use audit::{Begin, End, OpenCall, Outcome};
 use bytes::Bytes;
 use catalog::Route;
+use domain::AgentId;
 use memchr::memmem::Finder;
-use protocol::Object;
+use protocol::{Object, Params};
 use serde_json::value::RawValue;
 use tokio_util::sync::CancellationToken;
 
@@ -18,10 +19,22 @@ use crate::{
     call::Routed,
     error::Failure,
     metrics::CallMetrics,
+    operations::{Operation, Operations},
 };
 
 /// Largest answer that is looked into for `isError`, in bytes. Larger ones end as `returned`.
 const MAX_INSPECTED_BYTES: usize = 64 * 1024;
+
+/// What is written down of a request.
+pub(crate) struct Note<'a> {
+    /// The JSON-RPC method.
+    method: &'static str,
+    /// The gateway's own tool that was called.
+    name: Option<&'static str>,
+    server: Option<&'a str>,
+    target: Option<Cow<'a, str>>,
+    arguments: Option<&'a str>,
+}
 
 /// A call that was begun in the audit trail.
 #[derive(Debug)]
@@ -29,6 +42,10 @@ pub(crate) struct Record {
     /// `None` when the end is written.
     open: Option<OpenCall>,
     metrics: CallMetrics,
+    /// Counts the operation for its agent.
+    operations: Operations,
+    agent: AgentId,
+    operation: Operation,
     began: Instant,
     /// Completes when the gateway gives up its running calls.
     over: CancellationToken,
@@ -38,23 +55,17 @@ pub(crate) struct Record {
 ///
 /// # Errors
 /// [`Failure::Audit`] when it cannot be written as the audit mode promises.
-pub(crate) async fn begin(
-    proxy: &Proxy,
-    admission: &Admission,
-    request: &Routed,
-    route: Option<&Route>,
-) -> Result<Record, Failure> {
+pub(crate) async fn begin(proxy: &Proxy, admission: &Admission, note: &Note<'_>) -> Result<Record, Failure> {
     let began = Instant::now();
-    let key = request.params.key();
     let revision = admission.world().revision.to_string();
     let arguments: Option<&RawValue> =
-        request.params.arguments().and_then(|arguments| serde_json::from_str(arguments).ok());
+        note.arguments.and_then(|arguments| serde_json::from_str(arguments).ok());
     let begin = Begin {
         principal: admission.principal(),
-        method: request.row.name,
-        operation: None,
-        server: route.map(|route| route.subject().server.as_str()),
-        target: Some(&key),
+        method: note.method,
+        operation: note.name,
+        server: note.server,
+        target: note.target.as_deref(),
         transport: match admission.door() {
             Door::Stdio => audit::Transport::Stdio,
             Door::Http => audit::Transport::Http,
@@ -65,15 +76,42 @@ pub(crate) async fn begin(
         },
         session: admission.client().session.as_ref().map(|session| session.tag()),
         revision: &revision,
-        guardrails: admission.world().guardrails.name(),
+        guardrails: admission.world().configured.guardrails.name(),
         arguments,
     };
     let open = proxy.trail.begin(begin).await.map_err(|error| {
         tracing::error!(%error, "the audit trail cannot be written; calls are refused");
         Failure::Audit
     })?;
-    let over = proxy.drain.over().clone();
-    Ok(Record { open: Some(open), metrics: proxy.metrics.call(), began, over })
+    Ok(Record {
+        open: Some(open),
+        metrics: proxy.metrics.call(),
+        operations: proxy.operations.clone(),
+        agent: admission.principal().agent.clone(),
+        operation: Operation::of_name(note.name.unwrap_or(note.method)),
+        began,
+        over: proxy.drain.over().clone(),
+    })
+}
+
+impl<'a> Note<'a> {
+    /// A request that goes to an upstream.
+    pub(crate) fn routed(request: &'a Routed, route: Option<&'a Route>) -> Self {
+        let server = route.map(|route| route.subject().server.as_str());
+        Self {
+            method: request.row.name,
+            name: request.asked.as_ref().map(|asked| asked.operation),
+            server: server.or(request.asked.as_ref().map(|asked| &*asked.server)),
+            target: Some(request.params.key()),
+            arguments: request.params.arguments(),
+        }
+    }
+
+    /// A tool of the gateway's own, called by `request`.
+    pub(crate) fn own(name: &'static str, request: &'a Params, server: Option<&'a str>) -> Self {
+        let target = server.is_none().then(|| request.key());
+        Self { method: "tools/call", name: Some(name), server, target, arguments: request.arguments() }
+    }
 }
 
 impl Record {
@@ -103,11 +141,8 @@ impl Record {
 
     /// Ends the call with a failure of ours.
     pub(crate) fn failed(self, failure: &Failure) {
-        let rule = match failure {
-            Failure::Denied { denial, .. } => Some(denial.rule.as_str()),
-            _ => None,
-        };
-        self.finish(End { code: Some(failure.symbol()), rule, ..End::of(failure.outcome()) });
+        let (code, rule) = (Some(failure.symbol()), failure.rule());
+        self.finish(End { code, rule, ..End::of(failure.outcome()) });
     }
 
     fn finish(mut self, end: End<'_>) {
@@ -116,7 +151,9 @@ impl Record {
 
     fn end(&mut self, end: End<'_>) {
         if let Some(open) = self.open.take() {
-            self.metrics.ended(end.outcome, self.began.elapsed());
+            let took = self.began.elapsed();
+            self.metrics.ended(end.outcome, took);
+            self.operations.record(self.agent.as_str(), self.operation, took, end.outcome.into());
             open.finish(end);
         }
     }

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use audit::Trail;
-use credentials::Credentials;
+use domain::ServerId;
 use identity::Identity;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout_at};
 use upstream::Upstreams;
 
 use crate::{
-    Drain, Metrics, Snapshot, Snapshots,
+    Drain, Metrics, Operations, Reloads, Snapshot, Snapshots, ToolSearch,
     config::Limits,
     places::{Place, Places},
     refusals::Refusals,
@@ -49,14 +49,18 @@ impl ServerInfo {
 pub struct Parts {
     /// Who calls?
     pub identity: Identity,
-    /// What we show upstreams.
-    pub credentials: Credentials,
     /// The upstreams.
     pub upstreams: Upstreams,
     /// Where calls are written down.
     pub trail: Trail,
     /// The world in force.
     pub snapshots: Arc<Snapshots>,
+    /// Finds tools by what they are for.
+    pub search: ToolSearch,
+    /// What became of reloads.
+    pub reloads: Reloads,
+    /// What agents did, counted.
+    pub operations: Operations,
     /// The bounds.
     pub limits: Limits,
     /// How long the first listings, and calls of unknown names, wait for upstreams that are still starting.
@@ -73,10 +77,12 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Proxy {
     pub(crate) identity: Identity,
-    pub(crate) credentials: Credentials,
     pub(crate) upstreams: Upstreams,
     pub(crate) trail: Trail,
     pub(crate) snapshots: Arc<Snapshots>,
+    pub(crate) search: ToolSearch,
+    pub(crate) reloads: Reloads,
+    pub(crate) operations: Operations,
     pub(crate) limits: Limits,
     pub(crate) info: ServerInfo,
     pub(crate) metrics: Metrics,
@@ -100,10 +106,12 @@ impl Proxy {
             in_flight: Places::new(parts.limits.in_flight()),
             standing: Places::new(standing_streams(&parts.limits)),
             identity: parts.identity,
-            credentials: parts.credentials,
             upstreams: parts.upstreams,
             trail: parts.trail,
             snapshots: parts.snapshots,
+            search: parts.search,
+            reloads: parts.reloads,
+            operations: parts.operations,
             limits: parts.limits,
             info: parts.info,
             metrics: parts.metrics,
@@ -166,6 +174,13 @@ impl Proxy {
             *until = Instant::now() + self.startup_wait;
         }
         *until
+    }
+
+    /// Says why a server offers nothing at the moment.
+    pub(crate) fn why_unavailable(&self, server: &ServerId) -> String {
+        let states = self.upstreams.states();
+        let state = states.into_iter().find(|state| state.server == *server);
+        state.and_then(|state| state.reason).unwrap_or_else(|| "it has not answered yet".into())
     }
 
     /// Writes down that a request was refused at the door, or counts it when there were many just now.

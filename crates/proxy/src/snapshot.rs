@@ -1,12 +1,43 @@
 //! The world in which one request is judged: immutable, replaced as a whole, taken once per request.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use arc_swap::ArcSwap;
 use catalog::Catalog;
+use credentials::Credentials;
 use guardrails::Guardrails;
 use policy::Policy;
 use tokio::sync::watch;
+
+use crate::{ExposureSettings, RateLimits, Roster};
+
+/// The part of the world that comes from the configuration. A reload replaces it as a whole.
+#[derive(Debug, Clone)]
+pub struct Configured {
+    /// Who may use what.
+    pub policy: Policy,
+    /// What is screened.
+    pub guardrails: Guardrails,
+    /// What upstreams are shown.
+    pub credentials: Arc<Credentials>,
+    /// How clients see tools.
+    pub exposure: Arc<ExposureSettings>,
+    /// How often tools may be called.
+    pub rate_limits: RateLimits,
+    /// The configured servers, in order.
+    pub roster: Arc<Roster>,
+    /// Where all this was read.
+    pub files: Files,
+}
+
+/// The files that a configuration was read from, for people to find them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// The file of the servers.
+    pub servers: Option<PathBuf>,
+    /// The file of the rules.
+    pub rules: Option<PathBuf>,
+}
 
 /// Everything that decides about a request.
 #[derive(Debug)]
@@ -15,10 +46,8 @@ pub struct Snapshot {
     pub revision: u64,
     /// What all upstreams offer.
     pub catalog: Catalog,
-    /// Who may use it.
-    pub policy: Policy,
-    /// What is screened.
-    pub guardrails: Guardrails,
+    /// What the configuration says.
+    pub configured: Configured,
     /// Whether every started upstream has listed or failed once.
     pub settled: bool,
     /// How often sleeping upstreams had been woken when `settled` was read ([`upstream::Upstreams::wakings`]).

@@ -7,7 +7,7 @@ use std::{io, panic::AssertUnwindSafe, sync::Arc};
 use bytes::Bytes;
 use catalog::View;
 use futures_util::FutureExt;
-use identity::{Authenticated, Peer, Presented};
+use identity::{Peer, Presented};
 use parking_lot::Mutex;
 use protocol::{
     Era, Malformed, Message, Notification, Object, Request, RequestId, Unreadable, Version, code, encode,
@@ -24,7 +24,7 @@ use upstream::child::{Line, LineReader};
 
 use crate::{
     Proxy,
-    admission::{self, Admission, Client, Door},
+    admission::{self, Admission, Client, Door, Viewpoint},
     answer::{self, Encoded},
     call::Running,
     changes::Changes,
@@ -46,8 +46,7 @@ pub struct StdioSettings {
 /// The client on the other end of the pipe.
 struct Connection {
     proxy: Arc<Proxy>,
-    caller: Authenticated,
-    view: View,
+    viewpoint: Viewpoint,
     outbox: mpsc::Sender<Bytes>,
     session: Mutex<Option<Arc<Session>>>,
     cancellable: Cancellable,
@@ -86,8 +85,7 @@ async fn serve(
         }
     });
     let connection = Arc::new(Connection {
-        caller,
-        view: settings.view,
+        viewpoint: Viewpoint { caller, door: Door::Stdio, view: settings.view },
         outbox,
         session: Mutex::new(None),
         cancellable: Cancellable::default(),
@@ -184,8 +182,7 @@ impl Connection {
             Err(error) => return self.send(error).await,
         };
         let era = client.version.era();
-        let admission =
-            Admission::new(&self.proxy, self.caller.clone(), Door::Stdio, self.view.clone(), client);
+        let admission = Admission::new(&self.proxy, self.viewpoint.clone(), client);
         match methods::answer(&self.proxy, admission, request.clone()).await {
             Ok(Answer::Result(result)) => self.send(encode::result(&request.id, &result).into()).await,
             Ok(Answer::Running(running)) => self.follow(running, &request, era).await,
@@ -213,14 +210,13 @@ impl Connection {
     }
 
     async fn initialize(self: &Arc<Self>, request: &Request) {
-        let principal = self.caller.principal();
-        let opened = match methods::initialize(&self.proxy, principal, &self.view, request.params.as_ref()) {
+        let opened = match methods::initialize(&self.proxy, &self.viewpoint, request.params.as_ref()) {
             Ok(opened) => opened,
             Err(failure) => return self.fail(&failure, request, Era::Legacy).await,
         };
         let opening = Opening {
-            owner: principal.key(),
-            view: self.view.clone(),
+            owner: self.viewpoint.caller.principal().key(),
+            view: self.viewpoint.view.clone(),
             version: opened.version,
             client_info: opened.client_info,
         };
@@ -237,7 +233,7 @@ impl Connection {
     /// Tells a legacy client of changes, for as long as it is there.
     fn announce_changes(self: &Arc<Self>) {
         let connection = self.clone();
-        let mut changes = Changes::new(&self.proxy, self.caller.clone(), self.view.clone());
+        let mut changes = Changes::new(&self.proxy, self.viewpoint.clone());
         self.proxy.drain.tasks().spawn(async move {
             let announcing = async {
                 loop {

@@ -5,10 +5,15 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use audit::{Detail, Event, Trail};
 use credentials::Credentials;
 use domain::{ServerId, SystemClock};
+use guardrails::Guardrails;
 use identity::{Identity, IdentitySettings};
 use parking_lot::Mutex;
+use policy::Policy;
 use prometheus_client::registry::Registry;
-use proxy::{Drain, Metrics, Parts, Proxy, ServerInfo, Snapshots};
+use proxy::{
+    Configured, Drain, ExposureSettings, Files, Metrics, Operations, Parts, Proxy, RateLimits, Reloads,
+    Roster, ServerInfo, Snapshots, ToolSearch,
+};
 use tokio::task::JoinHandle;
 use upstream::{
     SelfInfo, Settings, Upstreams,
@@ -77,21 +82,25 @@ impl Gateway {
         trail.event(Event { name: "started", details: &version })?;
         let (upstreams, events) = Upstreams::new(upstream_settings(&plan)?);
         let headers = plan.servers.iter().map(|(id, server)| (id.clone(), server.headers()));
-        let (identity, credentials) = (identity(&plan), Credentials::new(headers));
+        let (identity, configured) = (identity(&plan), configured(Credentials::new(headers)));
+        let search = ToolSearch::default();
         // Before anybody publishes: an empty table counts as settled.
         upstreams.apply(plan.servers);
-        let snapshots = Arc::new(Snapshots::new(Publisher::first_snapshot()));
-        let publisher = Publisher::new(snapshots.clone(), upstreams.clone(), plan.config.naming);
+        let snapshots = Arc::new(Snapshots::new(Publisher::first_snapshot(configured)));
+        let publisher =
+            Publisher::new(snapshots.clone(), upstreams.clone(), search.clone(), plan.config.naming);
         let publisher = tokio::spawn(publisher.run(events));
         let mut registry = Registry::default();
         let (metrics, drain) = (Metrics::register(&mut registry), Drain::new());
         telemetry::register(&mut registry, &trail, &upstreams);
         let proxy = Proxy::new(Parts {
             identity,
-            credentials,
             upstreams: upstreams.clone(),
             trail: trail.clone(),
             snapshots: snapshots.clone(),
+            search,
+            reloads: Reloads::default(),
+            operations: Operations::register(&mut registry),
             limits: plan.config.limits.clone(),
             startup_wait: plan.config.startup_wait,
             info: ServerInfo::new("toolgate", env!("CARGO_PKG_VERSION")),
@@ -117,9 +126,22 @@ impl Gateway {
     }
 }
 
+fn configured(credentials: Credentials) -> Configured {
+    Configured {
+        policy: Policy::grants_only(),
+        guardrails: Guardrails::none(),
+        credentials: Arc::new(credentials),
+        exposure: Arc::new(ExposureSettings::default()),
+        rate_limits: RateLimits::new(Vec::new()),
+        roster: Arc::new(Roster::default()),
+        files: Files::default(),
+    }
+}
+
 fn identity(plan: &Plan) -> Identity {
     let settings = IdentitySettings {
         agent: plan.config.agent.clone(),
+        agent_source: domain::AgentSource::Builtin,
         configured: plan.config.tokens.clone(),
         state_dir: Some(plan.state_dir.clone()),
     };

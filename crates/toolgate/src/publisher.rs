@@ -7,9 +7,8 @@ use std::{
 
 use catalog::{Catalog, Finding, Listing, Naming};
 use domain::{ServerId, Subject, Target};
-use guardrails::{Cleared, Guardrails, Untrusted};
-use policy::Policy;
-use proxy::{Snapshot, Snapshots};
+use guardrails::{Cleared, Untrusted};
+use proxy::{Configured, Snapshot, Snapshots, ToolSearch};
 use tokio::sync::mpsc;
 use upstream::{UpstreamEvent, Upstreams};
 
@@ -24,7 +23,8 @@ pub struct Publisher {
     snapshots: Arc<Snapshots>,
     upstreams: Upstreams,
     naming: Naming,
-    guardrails: Guardrails,
+    configured: Configured,
+    search: ToolSearch,
     listings: BTreeMap<ServerId, Cleared<Listing>>,
     reported: HashSet<(ServerId, String, String)>,
     revision: u64,
@@ -32,22 +32,16 @@ pub struct Publisher {
 
 impl Publisher {
     /// Returns the world before any upstream has reported.
-    pub fn first_snapshot() -> Snapshot {
-        Snapshot {
-            revision: 1,
-            catalog: Catalog::default(),
-            policy: Policy::grants_only(),
-            guardrails: Guardrails::none(),
-            settled: false,
-            wakings: 0,
-        }
+    pub fn first_snapshot(configured: Configured) -> Snapshot {
+        Snapshot { revision: 1, catalog: Catalog::default(), configured, settled: false, wakings: 0 }
     }
 
     /// Makes the publisher of these snapshots.
-    pub fn new(snapshots: Arc<Snapshots>, upstreams: Upstreams, naming: Naming) -> Self {
-        let revision = snapshots.current().revision;
+    pub fn new(snapshots: Arc<Snapshots>, upstreams: Upstreams, search: ToolSearch, naming: Naming) -> Self {
+        let world = snapshots.current();
+        let (configured, revision) = (world.configured.clone(), world.revision);
         let (listings, reported) = (BTreeMap::new(), HashSet::new());
-        Self { snapshots, upstreams, naming, guardrails: Guardrails::none(), listings, reported, revision }
+        Self { snapshots, upstreams, naming, configured, search, listings, reported, revision }
     }
 
     /// Publishes until the upstreams are gone. Its death freezes the catalog: running and new calls go on with the last
@@ -97,23 +91,29 @@ impl Publisher {
     fn apply(&mut self, event: UpstreamEvent) -> bool {
         match event {
             UpstreamEvent::Listed { server, listing } => self.listed(server, listing),
-            UpstreamEvent::Gone { server } => self.listings.remove(&server).is_some(),
+            UpstreamEvent::Gone { server } => self.gone(&server),
             UpstreamEvent::Notified { .. } | UpstreamEvent::StateChanged { .. } => false,
         }
     }
 
     fn listed(&mut self, server: ServerId, listing: Untrusted<Listing>) -> bool {
         let subject = Subject { server: server.clone(), target: Target::Server };
-        match self.guardrails.screen_result(&subject, listing) {
+        match self.configured.guardrails.screen_result(&subject, listing) {
             Ok(listing) => {
+                self.search.update(&server, listing.get());
                 self.listings.insert(server, listing);
                 true
             }
             Err(block) => {
                 tracing::warn!(upstream = %server, %block, "listing blocked; its tools are not offered");
-                self.listings.remove(&server).is_some()
+                self.gone(&server)
             }
         }
+    }
+
+    fn gone(&mut self, server: &ServerId) -> bool {
+        self.search.remove(server);
+        self.listings.remove(server).is_some()
     }
 
     fn publish(&mut self, settled: bool, wakings: u64) {
@@ -123,8 +123,7 @@ impl Publisher {
         self.snapshots.publish(Snapshot {
             revision: self.revision,
             catalog,
-            policy: Policy::grants_only(),
-            guardrails: self.guardrails.clone(),
+            configured: self.configured.clone(),
             settled,
             wakings,
         });

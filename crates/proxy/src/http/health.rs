@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use catalog::Sight;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use identity::{Authenticated, Peer, Presented};
 use serde_json::json;
@@ -26,7 +27,9 @@ pub(super) fn ready(
     let mut body = json!({"status": if accepting { "ready" } else { "stopping" }});
     if let Some(caller) = local_caller(proxy, peer) {
         let states = proxy.upstreams.states();
-        let seen = states.iter().filter(|state| caller.principal().servers.reaches(&state.server));
+        let world = proxy.snapshots.current();
+        let sight = world.configured.policy.sight(caller.principal());
+        let seen = states.iter().filter(|state| sight.sees_server(&state.server));
         let servers = seen.map(|state| (state.server.to_string(), json!(state.health.as_str())));
         body["servers"] = servers.collect::<serde_json::Map<_, _>>().into();
     }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use catalog::View;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use identity::Authenticated;
 use protocol::{Message, Notification, Object, Request, RequestId, Version, encode};
 
 use super::{
@@ -15,7 +13,7 @@ use super::{
 };
 use crate::{
     Proxy,
-    admission::{Admission, Client, Door},
+    admission::{Admission, Client, Viewpoint},
     methods,
     session::{Opening, Session},
 };
@@ -26,8 +24,7 @@ const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 /// Answers a legacy message.
 pub(super) async fn post(
     proxy: &Arc<Proxy>,
-    caller: Authenticated,
-    view: View,
+    viewpoint: Viewpoint,
     headers: &HeaderMap,
     message: Message,
     extent: Extent,
@@ -35,21 +32,20 @@ pub(super) async fn post(
     check_version(headers, &message)?;
     match message {
         Message::Request(request) if &*request.method == "initialize" => {
-            initialize(proxy, &caller, view, &request)
+            initialize(proxy, viewpoint, &request)
         }
         Message::Request(request) => {
-            let session = session(proxy, &caller, &view, headers, Some(&request.id))?;
-            let admission =
-                Admission::new(proxy, caller, Door::Http, view, Client::of_session(session, extent.passed));
+            let session = session(proxy, &viewpoint, headers, Some(&request.id))?;
+            let admission = Admission::new(proxy, viewpoint, Client::of_session(session, extent.passed));
             Ok(reply::respond(proxy.clone(), admission, request, extent.accepts).await)
         }
         Message::Notification(note) => {
-            let session = session(proxy, &caller, &view, headers, None)?;
+            let session = session(proxy, &viewpoint, headers, None)?;
             notified(&session, &note);
             Ok(accepted())
         }
         // No request of ours is out there that it could answer.
-        Message::Response(_) => session(proxy, &caller, &view, headers, None).map(|_| accepted()),
+        Message::Response(_) => session(proxy, &viewpoint, headers, None).map(|_| accepted()),
     }
 }
 
@@ -67,14 +63,13 @@ pub(crate) fn notified(session: &Session, note: &Notification) {
 /// DELETE: ends a session.
 pub(super) fn delete(
     proxy: &Proxy,
-    caller: &Authenticated,
-    view: &View,
+    viewpoint: &Viewpoint,
     headers: &HeaderMap,
 ) -> Result<Response<ReplyBody>, Refusal> {
     if !headers.contains_key(SESSION) {
         return Err(Refusal::MethodNotAllowed);
     }
-    proxy.sessions.close(&*session(proxy, caller, view, headers, None)?);
+    proxy.sessions.close(&*session(proxy, viewpoint, headers, None)?);
     let mut response = Response::new(ReplyBody::empty());
     *response.status_mut() = StatusCode::NO_CONTENT;
     Ok(response)
@@ -83,8 +78,7 @@ pub(super) fn delete(
 /// Finds the session that a request names; it must be this caller's, at this endpoint.
 pub(super) fn session(
     proxy: &Proxy,
-    caller: &Authenticated,
-    view: &View,
+    viewpoint: &Viewpoint,
     headers: &HeaderMap,
     id: Option<&RequestId>,
 ) -> Result<Arc<Session>, Refusal> {
@@ -92,23 +86,22 @@ pub(super) fn session(
     let handle = named.next().ok_or_else(|| Refusal::NoSession(id.cloned()))?;
     let unknown = || Refusal::UnknownSession(id.cloned());
     let handle = handle.to_str().ok().filter(|_| named.next().is_none()).ok_or_else(unknown)?;
-    proxy.sessions.find(handle, &caller.principal().key(), view).map_err(|_| unknown())
+    proxy.sessions.find(handle, &viewpoint.caller.principal().key(), &viewpoint.view).map_err(|_| unknown())
 }
 
 fn initialize(
     proxy: &Proxy,
-    caller: &Authenticated,
-    view: View,
+    viewpoint: Viewpoint,
     request: &Request,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    let opened = methods::initialize(proxy, caller.principal(), &view, request.params.as_ref());
+    let opened = methods::initialize(proxy, &viewpoint, request.params.as_ref());
     let opened = match opened {
         Ok(opened) => opened,
         Err(failure) => return Ok(reply::failed(&failure, &request.id, protocol::Era::Legacy)),
     };
     let opening = Opening {
-        owner: caller.principal().key(),
-        view,
+        owner: viewpoint.caller.principal().key(),
+        view: viewpoint.view,
         version: opened.version,
         client_info: opened.client_info,
     };

@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use catalog::{Route, View};
+use catalog::{Route, Sight, View};
 use http::HeaderMap;
 use memchr::memmem::Finder;
 use protocol::{Era, Object, Request, Routing, Version, header, meta, method};
@@ -98,12 +98,12 @@ pub(super) fn check_param_headers(
     request: &Request,
     world: &Snapshot,
     view: &View,
-    scope: &domain::ServerScope,
+    sight: &impl Sight,
 ) -> Result<(), Refusal> {
     let Some(row) = method(&request.method).filter(|row| row.routing == Routing::Tool) else { return Ok(()) };
     let Ok(params) = protocol::Params::parse(request.params.clone(), row) else { return Ok(()) };
-    let Ok(route) = world.catalog.route(view, row.routing, &params.key(), scope) else { return Ok(()) };
-    if route.param_headers().is_empty() || !scope.reaches(&route.subject().server) {
+    let Ok(route) = world.catalog.route(view, row.routing, &params.key(), sight) else { return Ok(()) };
+    if route.param_headers().is_empty() || !sight.sees_server(&route.subject().server) {
         return Ok(());
     }
     let arguments: Value = serde_json::from_str(params.arguments().unwrap_or("{}")).unwrap_or_default();

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use catalog::View;
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
-use identity::Authenticated;
 use protocol::{Malformed, Message};
 
 use super::{body::ReplyBody, legacy, modern, receive, refusal::Refusal, reply, rings};
 use crate::{
     Proxy,
-    admission::{Admission, Client, Door},
+    admission::{Admission, Client, Viewpoint},
 };
 
 /// What the client can take as an answer.
@@ -37,8 +35,7 @@ pub(super) struct Extent {
 /// Answers a POST of an authenticated caller.
 pub(super) async fn post(
     proxy: &Arc<Proxy>,
-    caller: Authenticated,
-    view: View,
+    viewpoint: Viewpoint,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Refusal> {
     if !proxy.drain.is_accepting() {
@@ -58,9 +55,9 @@ pub(super) async fn post(
             if modern::is_modern(&head.headers, &request.method, request.params.as_deref()) =>
         {
             let version = modern::check(&head.headers, &request)?;
-            let admission = Admission::new(proxy, caller, Door::Http, view, Client::modern(version, passed));
-            let (world, scope) = (admission.world(), &admission.principal().servers);
-            modern::check_param_headers(&head.headers, &request, world, admission.view(), scope)?;
+            let admission = Admission::new(proxy, viewpoint, Client::modern(version, passed));
+            let (world, sight) = (admission.world(), admission.sight());
+            modern::check_param_headers(&head.headers, &request, world, admission.view(), &sight)?;
             Ok(reply::respond(proxy.clone(), admission, request, accepts).await)
         }
         // The modern era has no client notifications over HTTP; one is taken and means nothing.
@@ -74,9 +71,7 @@ pub(super) async fn post(
                 protocol::Unreadable::Invalid("a client sends no responses in this revision".to_owned());
             Err(Refusal::Malformed(Malformed { reason, id: response.id }))
         }
-        message => {
-            legacy::post(proxy, caller, view, &head.headers, message, Extent { accepts, passed }).await
-        }
+        message => legacy::post(proxy, viewpoint, &head.headers, message, Extent { accepts, passed }).await,
     }
 }
 

@@ -11,7 +11,10 @@ use identity::{AuthError, Authenticated, Peer, Presented};
 use super::{
     body::ReplyBody, connection::Connections, health, legacy, post, refusal::Refusal, rings, streams,
 };
-use crate::{Proxy, admission};
+use crate::{
+    Proxy,
+    admission::{self, Door, Viewpoint},
+};
 
 /// Where a path leads.
 enum Place {
@@ -57,21 +60,20 @@ async fn answer(
         Place::Ready => health::ready(proxy, request.method(), peer),
         Place::Endpoint(view) => {
             let caller = authenticate(proxy, peer, request.headers())?;
-            endpoint(proxy, caller, view, request).await
+            endpoint(proxy, Viewpoint { caller, door: Door::Http, view }, request).await
         }
     }
 }
 
 async fn endpoint(
     proxy: &Arc<Proxy>,
-    caller: Authenticated,
-    view: View,
+    viewpoint: Viewpoint,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Refusal> {
     match *request.method() {
-        Method::POST => post::post(proxy, caller, view, request).await,
-        Method::GET => streams::open(proxy, &caller, &view, request.headers()),
-        Method::DELETE => legacy::delete(proxy, &caller, &view, request.headers()),
+        Method::POST => post::post(proxy, viewpoint, request).await,
+        Method::GET => streams::open(proxy, &viewpoint, request.headers()),
+        Method::DELETE => legacy::delete(proxy, &viewpoint, request.headers()),
         _ => Err(Refusal::MethodNotAllowed),
     }
 }

@@ -3,29 +3,26 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use catalog::View;
 use futures_util::Stream;
 use http::{HeaderMap, Response};
-use identity::Authenticated;
 use protocol::{encode, sse};
 
 use super::{body::ReplyBody, legacy, post, refusal::Refusal, reply};
-use crate::{Proxy, changes::Changes, places::Place, session::Session};
+use crate::{Proxy, admission::Viewpoint, changes::Changes, places::Place, session::Session};
 
 /// Opens the standing stream of a session.
 pub(super) fn open(
     proxy: &Arc<Proxy>,
-    caller: &Authenticated,
-    view: &View,
+    viewpoint: &Viewpoint,
     headers: &HeaderMap,
 ) -> Result<Response<ReplyBody>, Refusal> {
     let accepts_events = post::media_ranges(headers).any(|range| range == "text/event-stream");
     if !accepts_events || !headers.contains_key("mcp-session-id") {
         return Err(Refusal::MethodNotAllowed);
     }
-    let session = legacy::session(proxy, caller, view, headers, None)?;
+    let session = legacy::session(proxy, viewpoint, headers, None)?;
     let place = proxy.stand().ok_or(Refusal::TooManyStreams)?;
-    let changes = Changes::new(proxy, caller.clone(), view.clone());
+    let changes = Changes::new(proxy, viewpoint.clone());
     Ok(reply::events(ReplyBody::stream(stream(proxy.clone(), session, changes, place))))
 }
 

@@ -1,12 +1,15 @@
 //! How a client meets the gateway: `initialize` in the legacy era, `server/discover` in the modern one.
 
 use bytes::Bytes;
-use catalog::View;
-use domain::Principal;
+use catalog::{Sight, View};
 use protocol::{BadParams, Era, Object, Version};
 use serde_json::{Map, Value, json};
 
-use crate::{Proxy, Snapshot, admission::Admission, error::Failure};
+use crate::{
+    Proxy, Snapshot,
+    admission::{Admission, Shown, Viewpoint},
+    error::Failure,
+};
 
 /// Largest `clientInfo` that is kept and passed on, in bytes. It is for display only.
 const MAX_CLIENT_INFO_BYTES: usize = 4096;
@@ -29,8 +32,7 @@ pub(crate) struct Initialized {
 /// [`Failure::Params`] when the parameters are no object with a `protocolVersion`.
 pub(crate) fn initialize(
     proxy: &Proxy,
-    principal: &Principal,
-    view: &View,
+    viewpoint: &Viewpoint,
     params: Option<&Bytes>,
 ) -> Result<Initialized, Failure> {
     let raw = params.ok_or(BadParams::Missing("protocolVersion"))?;
@@ -42,10 +44,10 @@ pub(crate) fn initialize(
     let world = proxy.snapshots.current();
     let mut result = json!({
         "protocolVersion": version.as_str(),
-        "capabilities": capabilities(&world, principal, view),
+        "capabilities": capabilities(&world, viewpoint),
         "serverInfo": proxy.info.as_value(),
     });
-    if let Some(instructions) = world.catalog.instructions(view, &principal.servers) {
+    if let Some(instructions) = instructions(&world, viewpoint) {
         result["instructions"] = instructions.into();
     }
     let client_info =
@@ -58,27 +60,34 @@ pub(crate) fn initialize(
 /// Answers `server/discover` (specification 2026-07-28, basic: versioning).
 pub(super) fn discover(proxy: &Proxy, admission: &Admission) -> Bytes {
     let versions = Version::ALL.map(Version::as_str);
-    let capabilities = Value::from(capabilities(admission.world(), admission.principal(), admission.view()));
+    let capabilities = Value::from(capabilities(admission.world(), admission.viewpoint()));
     let mut members = format!(r#""supportedVersions":{},"capabilities":{capabilities}"#, json!(versions));
-    if let Some(text) =
-        admission.world().catalog.instructions(admission.view(), &admission.principal().servers)
-    {
+    if let Some(text) = instructions(admission.world(), admission.viewpoint()) {
         members.push_str(&format!(r#","instructions":{}"#, Value::from(text)));
     }
     super::own_result(proxy, admission.era(), members.as_bytes())
 }
 
+/// Returns the upstreams' instructions for the model. Where the tools themselves are found step by step, loading every
+/// server's instructions at the start would undo what that saves.
+fn instructions(world: &Snapshot, viewpoint: &Viewpoint) -> Option<String> {
+    let sight = world.configured.policy.sight(viewpoint.caller.principal());
+    match viewpoint.shown(world) {
+        Shown::Upstreams => world.catalog.instructions(&viewpoint.view, &sight),
+        Shown::Discovery | Shown::Search => None,
+    }
+}
+
 /// Returns what the endpoint offers. The merged endpoint offers everything, because servers come and go; a single
 /// server's endpoint offers what that server does, once it is known.
-fn capabilities(world: &Snapshot, principal: &Principal, view: &View) -> Map<String, Value> {
+fn capabilities(world: &Snapshot, viewpoint: &Viewpoint) -> Map<String, Value> {
+    let (view, sight) = (&viewpoint.view, world.configured.policy.sight(viewpoint.caller.principal()));
     let known = match view {
         View::All => None,
         // A server beyond the caller's grant looks like one that is not there.
-        View::Server(server) => {
-            (world.catalog.has_server(server) && principal.servers.reaches(server)).then_some(())
-        }
+        View::Server(server) => (world.catalog.has_server(server) && sight.sees_server(server)).then_some(()),
     };
-    let offers = |name: &str| known.is_none() || world.catalog.declares(view, &principal.servers, name);
+    let offers = |name: &str| known.is_none() || world.catalog.declares(view, &sight, name);
     let listed = json!({"listChanged": true});
     let all = [
         ("tools", listed.clone()),

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use protocol::{BadParams, ListKind, Object, Params};
 
-use crate::{Proxy, admission::Admission, error::Failure};
+use super::gateway_tools;
+use crate::{Exposure, Proxy, admission::Admission, error::Failure};
 
 /// Answers a listing. The first ones wait for upstreams that are still starting.
 pub(super) async fn list(
@@ -13,13 +14,35 @@ pub(super) async fn list(
     params: &Params,
 ) -> Result<Bytes, Failure> {
     refuse_cursor(params)?;
+    if let Some(definitions) = settled_definitions(&admission, kind) {
+        return Ok(listing(proxy, &admission, kind, definitions.as_bytes()));
+    }
     proxy.settle().await;
     let admission = admission.refreshed(proxy);
-    let items = admission.world().catalog.items(admission.view(), kind, &admission.principal().servers);
+    let items = match own_definitions(&admission, kind) {
+        Some(definitions) => definitions.into_bytes(),
+        None => admission.world().catalog.items(admission.view(), kind, &admission.sight()),
+    };
+    Ok(listing(proxy, &admission, kind, &items))
+}
+
+/// The gateway's own tools are known before any upstream is; automatic exposure has to weigh what upstreams have.
+fn settled_definitions(admission: &Admission, kind: ListKind) -> Option<String> {
+    let exposure = admission.viewpoint().exposure(admission.world());
+    if exposure == Exposure::Auto { None } else { own_definitions(admission, kind) }
+}
+
+fn own_definitions(admission: &Admission, kind: ListKind) -> Option<String> {
+    let world = admission.world();
+    let status = world.configured.exposure.status_tool;
+    (kind == ListKind::Tools).then(|| gateway_tools::listing(admission.viewpoint().shown(world), status))?
+}
+
+fn listing(proxy: &Proxy, admission: &Admission, kind: ListKind, items: &[u8]) -> Bytes {
     let mut members = format!(r#""{}":["#, kind.member()).into_bytes();
-    members.extend_from_slice(&items);
+    members.extend_from_slice(items);
     members.push(b']');
-    Ok(super::own_result(proxy, admission.era(), &members))
+    super::own_result(proxy, admission.era(), &members)
 }
 
 /// A listing is one page, so no cursor of ours is out there; an empty one is a valid beginning.

@@ -37,7 +37,7 @@ impl Listening {
         let filter =
             Object::parse(filter.as_bytes(), &FILTERS.map(|(name, _)| name)).map_err(BadParams::from)?;
         let wanted = FILTERS.into_iter().filter(|(name, _)| filter.get(name) == Some("true")).collect();
-        let changes = Changes::new(proxy, admission.caller().clone(), admission.view().clone());
+        let changes = Changes::new(proxy, admission.viewpoint().clone());
         Ok(Self { id: request.id.clone(), wanted, changes, acknowledged: false })
     }
 
