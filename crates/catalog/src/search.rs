@@ -21,6 +21,7 @@ mod signature;
 mod spelling;
 mod stem;
 mod weights;
+mod wording;
 mod words;
 
 use dictionary::{Dictionary, Slot, crowd};
@@ -70,18 +71,15 @@ impl SearchIndex {
     ///
     /// Items that are no tools are left out, as are tools after the first 65,535, and servers after as many.
     pub fn update(&mut self, server: &ServerId, listing: &Listing) {
-        self.remove(server);
         let tools = Tools::read(&listing.tools);
-        if tools.len() == 0 {
-            return;
+        if self.segment(server).is_none_or(|before| before.tools.len() != tools.len()) {
+            self.remove(server);
+            self.add(server, tools);
+        } else if let Some(slot) = self.slots.get(server) {
+            let place = &mut self.segments[usize::from(slot.0)];
+            let before = place.take().expect("a known server has a segment");
+            *place = Some(Segment::enter(server, tools, before.first, Some(&before), &mut self.dictionary));
         }
-        let Some(slot) = self.free_slot() else { return };
-        self.crowd += crowd(tools.len());
-        self.tools += tools.len();
-        let first = self.numbers.take(tools.len(), slot);
-        let segment = Segment::enter(server, tools, first, &mut self.dictionary);
-        self.segments[usize::from(slot.0)] = Some(segment);
-        self.slots.insert(server.clone(), slot);
     }
 
     /// Takes out one server's tools.
@@ -133,6 +131,24 @@ impl SearchIndex {
         self.dictionary.memory_bytes() + self.numbers.memory_bytes() + segments + servers
     }
 
+    fn segment(&self, server: &ServerId) -> Option<&Segment> {
+        self.segments[usize::from(self.slots.get(server)?.0)].as_ref()
+    }
+
+    /// Puts in the tools of a server that has none.
+    fn add(&mut self, server: &ServerId, tools: Tools) {
+        if tools.len() == 0 {
+            return;
+        }
+        let Some(slot) = self.free_slot() else { return };
+        self.crowd += crowd(tools.len());
+        self.tools += tools.len();
+        let first = self.numbers.take(tools.len(), slot);
+        let segment = Segment::enter(server, tools, first, None, &mut self.dictionary);
+        self.segments[usize::from(slot.0)] = Some(segment);
+        self.slots.insert(server.clone(), slot);
+    }
+
     /// Returns a slot to use, if there are not too many servers.
     fn free_slot(&mut self) -> Option<Slot> {
         if let Some(slot) = self.free.pop() {
@@ -167,19 +183,27 @@ impl SearchIndex {
         hits
     }
 
-    /// Brings the best `size` candidates to the front, sorted.
+    /// Brings the best candidates to the front, sorted: `size` of them, and those that are as good as the last one.
     fn split_best<'a>(
         &self,
         found: &'a mut [Candidate],
         size: usize,
     ) -> (&'a mut [Candidate], &'a mut [Candidate]) {
-        let order = |a: &Candidate, b: &Candidate| self.order(a, b);
-        let size = size.min(found.len());
-        if size < found.len() {
-            found.select_nth_unstable_by(size, order);
+        let mut end = size.min(found.len());
+        if end < found.len() {
+            // By score alone: to compare the names of all would cost more than the search.
+            let (_, last, _) = found.select_nth_unstable_by(end, |a, b| b.score.total_cmp(&a.score));
+            let least = last.score;
+            let from = end;
+            for at in from..found.len() {
+                if found[at].score >= least {
+                    found.swap(at, end);
+                    end += 1;
+                }
+            }
         }
-        let (best, others) = found.split_at_mut(size);
-        best.sort_unstable_by(order);
+        let (best, others) = found.split_at_mut(end);
+        best.sort_unstable_by(|a, b| self.order(a, b));
         (best, others)
     }
 

@@ -4,12 +4,16 @@
 #[path = "search/tasks.rs"]
 mod tasks;
 
+use std::collections::BTreeSet;
+
 use catalog::{Hit, SearchIndex};
 use domain::ServerId;
 use tasks::Task;
 
 /// The least share of right tools among five hits, over all tasks that a tool fits.
 const LEAST_RECALL: f64 = 0.80;
+/// The same over either half of the servers: no few servers carry the figure.
+const LEAST_RECALL_HALF: f64 = 0.75;
 /// The same over the tasks with misspelled words.
 const LEAST_RECALL_MISSPELLED: f64 = 0.85;
 /// Most entries of the index that a query may read, whatever the number of tools.
@@ -32,6 +36,12 @@ fn the_right_tools_are_found() {
     println!("recall at 5: {all:.3}, misspelled {misspelled:.3}");
     assert!(all >= LEAST_RECALL, "{all}");
     assert!(misspelled >= LEAST_RECALL_MISSPELLED, "{misspelled}");
+    let clusters: BTreeSet<&str> = tasks.iter().map(|task| task.cluster.as_str()).collect();
+    for parity in [0, 1] {
+        let half: BTreeSet<&str> = clusters.iter().skip(parity).step_by(2).copied().collect();
+        let recall = recall(&found, |task| half.contains(task.cluster.as_str()));
+        assert!(recall >= LEAST_RECALL_HALF, "{recall} of half {parity}");
+    }
 }
 
 #[test]

@@ -95,27 +95,35 @@ impl Dictionary {
         self.shelves.get(&shelf).map_or(&[], Vec::as_slice)
     }
 
-    /// Enters that the tools with these numbers use the term, all of one server and in order.
-    pub(super) fn enter(&mut self, id: TermId, tools: &[(ToolNumber, f32)]) {
-        let Some((first, _)) = tools.first() else { return };
+    /// Enters that these tools use the term, in place of all others with numbers in `range`, one server's.
+    pub(super) fn enter(
+        &mut self,
+        id: TermId,
+        range: &Range<ToolNumber>,
+        tools: impl ExactSizeIterator<Item = (ToolNumber, f32)> + Clone,
+    ) {
         let term = &mut self.terms[id.0 as usize];
-        let at = term.tools.partition_point(|known| known < first);
-        term.tools.splice(at..at, tools.iter().map(|(number, _)| *number));
-        let whole = |impact: f32| (impact * FULL_IMPACT).round() as u16;
-        term.impacts.splice(at..at, tools.iter().map(|(_, impact)| whole(*impact)));
-        term.servers += 1;
+        let known = term.places(range);
+        if known.is_empty() {
+            term.servers += 1;
+        } else {
+            term.crowd -= crowd(known.len());
+        }
         term.crowd += crowd(tools.len());
+        let whole = |impact: f32| (impact * FULL_IMPACT).round() as u16;
+        // As many as before move nothing in a list that may be long.
+        term.tools.splice(known.clone(), tools.clone().map(|(number, _)| number));
+        term.impacts.splice(known, tools.map(|(_, impact)| whole(impact)));
     }
 
     /// Takes out that tools with numbers in `range`, all those of one server, use the term.
     pub(super) fn leave(&mut self, id: TermId, range: &Range<ToolNumber>) {
         let term = &mut self.terms[id.0 as usize];
-        let from = term.tools.partition_point(|known| *known < range.start);
-        let to = term.tools.partition_point(|known| *known < range.end);
-        term.tools.drain(from..to);
-        term.impacts.drain(from..to);
+        let known = term.places(range);
+        term.tools.drain(known.clone());
+        term.impacts.drain(known.clone());
         term.servers -= 1;
-        term.crowd -= crowd(to - from);
+        term.crowd -= crowd(known.len());
         if term.tools.is_empty() {
             self.forget(id);
         } else if term.tools.len() * 4 < term.tools.capacity() {
@@ -153,6 +161,12 @@ impl Dictionary {
 impl Term {
     const fn new(text: Arc<str>) -> Self {
         Self { text, tools: Vec::new(), impacts: Vec::new(), servers: 0, crowd: 0 }
+    }
+
+    /// Returns where the tools with numbers in `range` are in the list.
+    fn places(&self, range: &Range<ToolNumber>) -> Range<usize> {
+        let from = self.tools.partition_point(|known| *known < range.start);
+        from..from + self.tools[from..].partition_point(|known| *known < range.end)
     }
 
     /// Returns how rare the term is among tools whose own crowd is `all`.

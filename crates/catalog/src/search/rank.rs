@@ -6,7 +6,7 @@
 use super::{
     SearchCost,
     dictionary::{Dictionary, TermId, ToolNumber},
-    query::{Meaning, Query},
+    query::{Meaning, Part, Query},
     segment::{Numbers, Segment},
     weights::SERVER_SHARE,
 };
@@ -82,12 +82,14 @@ impl Ranking<'_> {
         for (term, gain) in &meaning.terms {
             let room = POSTINGS_BUDGET.saturating_sub(scores.cost.postings);
             for (tool, impact) in self.dictionary.term(*term).postings().take(room) {
+                scores.cost.postings += 1;
                 let cell = &mut scores.cells[tool as usize];
-                if cell.word == 0 {
-                    scores.found.push(Candidate { tool, score: 0.0 });
+                match (cell.word, meaning.part) {
+                    (0, Part::Word) => scores.found.push(Candidate { tool, score: 0.0 }),
+                    (0, Part::Preference) => continue,
+                    (_, Part::Word | Part::Preference) => {}
                 }
                 cell.take(word, gain * impact);
-                scores.cost.postings += 1;
             }
         }
     }

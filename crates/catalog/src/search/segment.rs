@@ -53,30 +53,26 @@ impl Tools {
 }
 
 impl Segment {
-    /// Enters tools into the dictionary, numbered from `first`.
+    /// Enters tools into the dictionary, numbered from `first`, in place of `before`, which had the same numbers.
     pub(super) fn enter(
         server: &ServerId,
         tools: Tools,
         first: ToolNumber,
+        before: Option<&Self>,
         dictionary: &mut Dictionary,
     ) -> Self {
-        let mut all = Vec::new();
-        let mut reader = Reader::new(server.as_str());
-        for ((name, tool), number) in tools.0.iter().zip(first..) {
-            let from = all.len();
-            reader.read(name.as_str(), tool, |term, sum| {
-                all.push(Occurrence { term: dictionary.intern(term), tool: number, sum });
-            });
-            add_up(&mut all, from);
-        }
-        all.sort_unstable_by_key(|found| (found.term, found.tool));
+        let all = occurrences(server, &tools, first, dictionary);
+        let numbers = first..first + u32::try_from(tools.len()).expect("tools of a server are bounded");
         let mut terms = Vec::new();
-        let mut postings = Vec::new();
         for same in all.chunk_by(|a, b| a.term == b.term) {
-            postings.clear();
-            postings.extend(same.iter().map(|found| (found.tool, impact(found.sum))));
-            dictionary.enter(same[0].term, &postings);
+            let postings = same.iter().map(|found| (found.tool, impact(found.sum)));
+            dictionary.enter(same[0].term, &numbers, postings);
             terms.push(same[0].term);
+        }
+        for term in before.into_iter().flat_map(|before| &before.terms) {
+            if terms.binary_search(term).is_err() {
+                dictionary.leave(*term, &numbers);
+            }
         }
         let tools = tools.0.into_iter().map(|(name, _)| name).collect();
         Self { server: server.clone(), tools, first, terms: terms.into() }
@@ -107,6 +103,26 @@ impl Segment {
             self.tools.iter().map(|name| name.as_str().len() + 16 + size_of::<ToolName>()).sum();
         names + size_of_val::<[TermId]>(&self.terms)
     }
+}
+
+/// Returns what each term counts for each tool, sorted by term and tool.
+fn occurrences(
+    server: &ServerId,
+    tools: &Tools,
+    first: ToolNumber,
+    dictionary: &mut Dictionary,
+) -> Vec<Occurrence> {
+    let mut all = Vec::new();
+    let mut reader = Reader::new(server.as_str());
+    for ((name, tool), number) in tools.0.iter().zip(first..) {
+        let from = all.len();
+        reader.read(name.as_str(), tool, |term, sum| {
+            all.push(Occurrence { term: dictionary.intern(term), tool: number, sum });
+        });
+        add_up(&mut all, from);
+    }
+    all.sort_unstable_by_key(|found| (found.term, found.tool));
+    all
 }
 
 /// Adds up what each term counts for the tool whose terms begin at `from`, each term once.
