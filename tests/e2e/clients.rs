@@ -18,7 +18,7 @@ fn over_http(driver: Driver, era: Era) {
 /// Lets the client launch the gateway.
 #[track_caller]
 fn over_stdio(driver: Driver, era: Era) {
-    let place = Place::unconfigured();
+    let place = Place::unconfigured().saying(&["--exposure", "direct"]);
     check(driver, era, &place.stdio(), &place, "demo__");
 }
 

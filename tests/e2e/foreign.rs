@@ -64,6 +64,11 @@ pub(crate) fn fixture(fastmcp: Fastmcp) -> Value {
     json!({ "command": word(fastmcp.python()), "args": [word(own_file("servers/fixture.py"))] })
 }
 
+/// Returns the entry of one of our small servers on fastmcp.
+pub(crate) fn own(script: &str) -> Value {
+    json!({ "command": word(Fastmcp::V3.python()), "args": [word(own_file(script))] })
+}
+
 fn reference_server(name: &str, arguments: &[String]) -> Value {
     let script = word(node_file(&format!("@modelcontextprotocol/server-{name}"), "dist/index.js"));
     let words: Vec<String> = [script].into_iter().chain(arguments.iter().cloned()).collect();

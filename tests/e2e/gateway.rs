@@ -30,6 +30,8 @@ const ANY_PORT: &str = "127.0.0.1:0";
 pub(crate) struct Place {
     folder: TempDir,
     configured: bool,
+    /// Words of the command line beside those that say where things are.
+    words: Vec<String>,
 }
 
 /// A gateway that listens.
@@ -46,15 +48,35 @@ pub(crate) struct Gateway {
 impl Place {
     /// Makes a place without any configuration: the gateway serves its demo.
     pub(crate) fn unconfigured() -> Self {
-        Self { folder: TempDir::new().expect("a temp folder can be made"), configured: false }
+        Self {
+            folder: TempDir::new().expect("a temp folder can be made"),
+            configured: false,
+            words: Vec::new(),
+        }
     }
 
     /// Makes a place with a `toolgate.yaml` for these servers.
     pub(crate) fn with_servers(servers: &Value) -> Self {
-        let place = Self { folder: TempDir::new().expect("a temp folder can be made"), configured: true };
+        let place = Self { configured: true, ..Self::unconfigured() };
         let config = serde_json::json!({ "version": 1, "servers": servers });
         std::fs::write(place.config(), config.to_string()).expect("the config can be written");
         place
+    }
+
+    /// Makes a place with the two files of agent-mcp-gateway, which the gateway finds by itself.
+    pub(crate) fn with_adopted(servers: &Value, rules: &Value) -> Self {
+        let place = Self::unconfigured();
+        let mcp = serde_json::json!({ "mcpServers": servers });
+        std::fs::write(place.folder().join(".mcp.json"), mcp.to_string()).expect("the file can be written");
+        std::fs::write(place.folder().join(".mcp-gateway-rules.json"), rules.to_string())
+            .expect("the file can be written");
+        place
+    }
+
+    /// Adds words to the command line.
+    pub(crate) fn saying(mut self, words: &[&str]) -> Self {
+        self.words.extend(words.iter().map(|word| (*word).to_owned()));
+        self
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -92,7 +114,8 @@ impl Place {
     fn options(&self) -> Vec<String> {
         let state = ["--state-dir".to_owned(), word(self.folder().join("state"))];
         let config = ["--config".to_owned(), word(self.config())];
-        state.into_iter().chain(config.into_iter().filter(|_| self.configured)).collect()
+        let config = config.into_iter().filter(|_| self.configured);
+        state.into_iter().chain(config).chain(self.words.clone()).collect()
     }
 }
 

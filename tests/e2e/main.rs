@@ -4,6 +4,7 @@
 
 mod clients;
 mod driver;
+mod drop_in;
 mod environment;
 mod fixture;
 mod foreign;

@@ -161,7 +161,7 @@ impl Place {
 
     /// Launches the gateway as a client does.
     pub(crate) fn launch(&self) -> Pipe {
-        self.launch_with(&["stdio"])
+        self.launch_with(&["stdio", "--exposure", "direct"])
     }
 }
 

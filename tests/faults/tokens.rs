@@ -172,7 +172,7 @@ fn audit_names_the_agent_and_how_it_is_known() {
 
         // Without a token: whoever started the gateway says who calls.
         let place = Place::new(two_servers());
-        let mut pipe = place.launch_with(&["stdio", "--agent", "desk"]);
+        let mut pipe = place.launch_with(&["stdio", "--agent", "desk", "--exposure", "direct"]);
         pipe.initialize().await;
         pipe.call(Era::Legacy, "one__echo", json!({"text": "x"})).await;
         let (status, _) = pipe.end().await;

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask tidy`, `setup` and `test`.
+//! The project's own commands: `cargo xtask tidy`, `setup`, `test` and `image`.
 //! Each command is a module; this file only reads the command line.
 //! Nothing here is part of the gateway, and no crate of the gateway may depend on it.
 
@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 mod environment;
+mod image;
 mod layers;
 mod process;
 mod suite;
@@ -20,7 +21,10 @@ const EXAMPLES: &str = "Examples:
   cargo xtask test clients::    run only the tests with this in their name
   cargo xtask test -- --test e2e
                                 run one test binary: what follows `--` is for nextest
-  cargo xtask test --no-setup   run with .test-env as it is";
+  cargo xtask test --no-setup   run with .test-env as it is
+  cargo xtask image             build the static binary of the container image and test it as the image's content
+  cargo xtask image --profile dev
+                                the same in less time";
 
 #[derive(Parser)]
 #[command(bin_name = "cargo xtask", about = "Commands for work on Toolgate itself", after_help = EXAMPLES)]
@@ -37,6 +41,8 @@ enum Command {
     Setup,
     /// Prepare, build the gateway, run every test
     Test(suite::Request),
+    /// Build the static binary of the container image, and test the image's content
+    Image(image::Request),
 }
 
 fn main() -> ExitCode {
@@ -44,6 +50,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Setup => environment::prepare(),
         Command::Test(request) => suite::run_tests(&request),
+        Command::Image(request) => image::build(&request),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

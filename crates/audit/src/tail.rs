@@ -35,6 +35,8 @@ pub struct Tail {
     /// Bytes read; those before `given` were given out.
     read: Vec<u8>,
     given: usize,
+    /// The bytes up to the next newline belong to a line that was refused.
+    is_skipping: bool,
 }
 
 // === impl Tail ===
@@ -50,26 +52,36 @@ impl Tail {
             Start::FirstLine => 0,
             Start::LastLines(count) => start_of_last_lines(&file, count)?,
         };
-        Ok(Self { path: path.to_owned(), file, position, read: Vec::new(), given: 0 })
+        Ok(Self { path: path.to_owned(), file, position, read: Vec::new(), given: 0, is_skipping: false })
     }
 
     /// Returns the next line without its newline; None when there is no whole one at present. Does not wait. When
     /// the file was replaced or cut, it goes on with the first line of what is there now.
     ///
     /// # Errors
-    /// What the system says; [`io::ErrorKind::InvalidData`] for a line that no trail has.
+    /// What the system says; [`io::ErrorKind::InvalidData`] for a line that no trail has. The next call goes on behind
+    /// that line.
     pub fn next_line(&mut self) -> io::Result<Option<&[u8]>> {
         let mut searched = self.given;
         loop {
             if let Some(found) = self.read[searched..].iter().position(|byte| *byte == b'\n') {
                 let line = self.given..searched + found;
                 self.given = line.end + 1;
-                return Ok(Some(&self.read[line]));
+                if !std::mem::take(&mut self.is_skipping) {
+                    return Ok(Some(&self.read[line]));
+                }
+                searched = self.given;
+                continue;
             }
             self.read.drain(..self.given);
             self.given = 0;
+            if self.is_skipping {
+                self.read.clear();
+            }
             searched = self.read.len();
             if searched >= MAX_LINE_BYTES {
+                self.read.clear();
+                self.is_skipping = true;
                 return Err(io::Error::new(
                     io::ErrorKind::InvalidData,
                     "a line is longer than any of a trail",
@@ -129,6 +141,7 @@ impl Tail {
         }
         self.file = File::open(&self.path)?;
         self.position = 0;
+        self.is_skipping = false;
         self.read.clear();
         Ok(true)
     }
@@ -204,6 +217,19 @@ mod tests {
             let mut tail = Tail::open(&path, Start::LastLines(count)).unwrap();
             assert_eq!(lines(&mut tail), expected, "{count}");
         }
+    }
+
+    #[test]
+    fn a_line_that_no_trail_has_is_refused_once_and_passed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.jsonl");
+        let endless = "x".repeat(MAX_LINE_BYTES * 2 + 7);
+        fs::write(&path, format!("a\n{endless}\nb\n")).unwrap();
+        let mut tail = Tail::open(&path, Start::FirstLine).unwrap();
+        assert_eq!(tail.next_line().unwrap(), Some(&b"a"[..]));
+        assert_eq!(tail.next_line().unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(tail.next_line().unwrap(), Some(&b"b"[..]));
+        assert_eq!(tail.next_line().unwrap(), None);
     }
 
     #[test]

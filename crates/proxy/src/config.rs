@@ -9,9 +9,11 @@ use serde::Deserialize;
 
 mod build;
 mod exposure;
+mod exposures;
 mod rates;
 
 pub use exposure::{Exposed, ExposureError, check_exposure};
+pub use exposures::ExposureConfig;
 pub use rates::{Each, Globs, MAX_RATE_LIMIT_CALLS, MAX_RATE_LIMIT_WINDOW, MAX_RATE_LIMITS, RateLimitConfig};
 
 /// Where clients connect. Loopback: nobody else reaches it before somebody decides so.

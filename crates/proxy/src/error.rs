@@ -21,6 +21,9 @@ mod prose;
 /// Where a tool result of ours keeps the machine-readable part of its error.
 pub const ERROR_META: &str = "dev.toolgate/error";
 
+/// Its output schema demands `result`, and some clients hold errors to it as well.
+const LISTING_OPERATION: &str = "list_servers";
+
 /// Codes of our own in JSON-RPC errors start here, outside the range JSON-RPC reserves.
 const OWN_CODES: i64 = -31_000;
 
@@ -316,13 +319,15 @@ impl Failure {
     /// the rule: they name what was asked for, so the caller learns nothing that it did not say itself.
     fn structured(&self) -> Value {
         let mut details = self.details();
-        if !matches!(self, Self::Asked { .. }) {
-            return details;
-        }
+        let Self::Asked { asked, .. } = self else { return details };
         if let Some(rule) = self.rule() {
             details["rule"] = json!(rule);
         }
-        json!({ "error": details })
+        let mut structured = json!({ "error": details });
+        if asked.operation == LISTING_OPERATION {
+            structured["result"] = json!([]);
+        }
+        structured
     }
 
     /// Builds the JSON-RPC error answer. A modern client gets 404 for a method that does not exist.

@@ -1,13 +1,16 @@
 //! How a client sees the tools of its upstreams: all of them (`direct`), or a few tools of the gateway to find and call
 //! them with (`discovery`, `search`). What those tools do is in `methods/gateway_tools`.
 
-use std::{collections::HashMap, num::NonZeroU64};
+use std::{collections::HashMap, num::NonZeroU64, str::FromStr};
 
 use catalog::View;
 use domain::{AgentId, ServerId};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
 /// How a client sees the tools of its upstreams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Exposure {
     /// Every tool it may use.
     Direct,
@@ -51,6 +54,25 @@ pub enum StatusTool {
     Hidden,
     /// It is, in debug mode.
     Offered,
+}
+
+/// Not the name of an exposure.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no exposure: write `direct`, `discovery`, `search` or `auto`")]
+pub struct NoExposure;
+
+impl FromStr for Exposure {
+    type Err = NoExposure;
+
+    fn from_str(word: &str) -> Result<Self, NoExposure> {
+        match word {
+            "direct" => Ok(Self::Direct),
+            "discovery" => Ok(Self::Discovery),
+            "search" => Ok(Self::Search),
+            "auto" => Ok(Self::Auto),
+            _ => Err(NoExposure),
+        }
+    }
 }
 
 impl Default for ExposureSettings {

@@ -30,7 +30,9 @@ mod tool_search;
 
 pub use drain::Drain;
 pub use error::ERROR_META;
-pub use exposure::{BYTES_PER_TOKEN, DEFAULT_AUTO_TOKENS, Exposure, ExposureSettings, StatusTool};
+pub use exposure::{
+    BYTES_PER_TOKEN, DEFAULT_AUTO_TOKENS, Exposure, ExposureSettings, NoExposure, StatusTool,
+};
 pub use http::{Connections, serve_connection};
 pub use metrics::Metrics;
 pub use operations::{Ending, MAX_AGENTS, Operation, Operations};

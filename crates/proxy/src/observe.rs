@@ -108,8 +108,13 @@ impl<'a> Note<'a> {
     }
 
     /// A tool of the gateway's own, called by `request`.
-    pub(crate) fn own(name: &'static str, request: &'a Params, server: Option<&'a str>) -> Self {
-        let target = server.is_none().then(|| request.key());
+    pub(crate) fn own(
+        name: &'static str,
+        request: &'a Params,
+        server: Option<&'a str>,
+        target: Option<&'a str>,
+    ) -> Self {
+        let target = target.map(Cow::Borrowed);
         Self { method: "tools/call", name: Some(name), server, target, arguments: request.arguments() }
     }
 }

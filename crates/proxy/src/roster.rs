@@ -21,8 +21,8 @@ pub struct ConfiguredServer {
     pub id: ServerId,
     /// What its configuration says it is for.
     pub description: Option<String>,
-    /// How it is reached.
-    pub reached: Reached,
+    /// How it is reached; `None` when its configuration is faulty.
+    pub reached: Option<Reached>,
     /// Why it is not started, fit for agents to read; `None` when its configuration is sound.
     pub fault: Option<String>,
 }
@@ -46,6 +46,11 @@ impl Roster {
         &self.ids
     }
 
+    /// Returns the servers in order.
+    pub fn servers(&self) -> &[ConfiguredServer] {
+        &self.servers
+    }
+
     /// Returns the server of this name.
     pub fn get(&self, name: &str) -> Option<&ConfiguredServer> {
         self.servers.iter().find(|server| server.id.as_str() == name)
@@ -54,11 +59,11 @@ impl Roster {
 
 impl ConfiguredServer {
     /// Returns agent-mcp-gateway's word for the transport.
-    pub const fn transport(&self) -> &'static str {
-        match self.reached {
+    pub fn transport(&self) -> Option<&'static str> {
+        self.reached.as_ref().map(|reached| match reached {
             Reached::Command(_) => "stdio",
             Reached::Url(_) => "http",
             Reached::Builtin => "builtin",
-        }
+        })
     }
 }

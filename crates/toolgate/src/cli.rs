@@ -1,21 +1,31 @@
 //! The command line: what can be typed, and which file answers it. Each command has a file in `cli/`.
-//! Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 done but not everything is usable (`validate`).
+//! Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 done but not everything is usable
+//! (`validate`, `import`, `init`).
 
 use std::{fs::File, os::fd::AsFd as _, os::unix::fs::FileTypeExt as _, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
 mod audit;
+mod completions;
 mod demo;
 mod error;
+mod health;
+mod import;
+mod init;
+mod install;
 mod lifetime;
+mod logs;
 mod options;
 mod output;
+mod policy;
 mod schema;
 mod serve;
 mod status;
 mod stdio;
 mod token;
+mod tools;
+mod uninstall;
 mod validate;
 
 pub use error::CliError;
@@ -25,6 +35,7 @@ const EXAMPLES: &str = "\
 Examples:
   toolgate                      Serve the servers of ./toolgate.yaml or ./.mcp.json
   toolgate serve --stdio        Serve HTTP clients, and the program that launched us
+  toolgate init                 Find the servers of your clients, and write a configuration
   toolgate validate             Check the configuration without starting anything
   toolgate token create --agent reviewer --server github
   toolgate audit tail -f
@@ -64,8 +75,12 @@ In a client's file:
     Stdio(GatewayOptions),
     /// Create, list and revoke access tokens
     Token(token::Options),
+    /// List tools, and find them by what they are for
+    Tools(tools::Options),
     /// Check or follow the audit trail
     Audit(audit::Options),
+    /// Show which calls were made, and what became of them
+    Logs(logs::Options),
     /// Show the servers of a running gateway
     #[command(after_help = "\
 Examples:
@@ -80,14 +95,35 @@ Examples:
 In toolgate.yaml, for editors:
   # yaml-language-server: $schema=./toolgate.schema.json")]
     Schema,
-    /// Check a configuration without starting anything
+    /// Check a configuration, and try its servers if asked to
     #[command(after_help = "\
 Examples:
   toolgate validate
   toolgate validate .mcp.json -o json
+  toolgate validate --connect --timeout 20     starts every server, and ends it again
 
 Exit codes: 0 everything is usable, 1 the file is refused, 3 the file is good and a server of it is not.")]
     Validate(validate::Options),
+    /// Put the gateway into an MCP client's file
+    Install(install::Options),
+    /// Take the gateway out of an MCP client's file
+    Uninstall(uninstall::Options),
+    /// Ask the rules who may use what
+    Policy(policy::Options),
+    /// Find the servers of your clients, ask who may use which, and write a configuration
+    Init(init::Options),
+    /// Write toolgate.yaml from the files of MCP clients and of agent-mcp-gateway
+    Import(import::Options),
+    /// Ask whether a gateway answers, for health checks
+    #[command(after_help = "\
+Examples:
+  toolgate health
+  toolgate health --listen 127.0.0.1:9000
+
+Exit codes: 0 it answers, 1 it does not.")]
+    Health(health::Options),
+    /// Print the completions of commands and options for a shell
+    Completions(completions::Options),
     /// Make one call per outcome against the built-in server, and show what audit says
     #[command(after_help = "\
 Example:
@@ -103,10 +139,19 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Stdio(options)) => stdio::run(&options),
         Some(Command::Token(options)) => token::run(options),
+        Some(Command::Tools(options)) => tools::run(&options),
         Some(Command::Audit(options)) => audit::run(options),
+        Some(Command::Logs(options)) => logs::run(options),
         Some(Command::Status(options)) => status::run(&options),
         Some(Command::Schema) => schema::run(),
         Some(Command::Validate(options)) => validate::run(&options),
+        Some(Command::Install(options)) => install::run(&options),
+        Some(Command::Uninstall(options)) => uninstall::run(&options),
+        Some(Command::Policy(options)) => policy::run(&options),
+        Some(Command::Init(options)) => init::run(&options),
+        Some(Command::Import(options)) => import::run(&options),
+        Some(Command::Health(options)) => health::run(&options),
+        Some(Command::Completions(options)) => completions::run(&options),
         Some(Command::Demo) => demo::run(),
     };
     done.unwrap_or_else(|error| error.report())

@@ -8,11 +8,10 @@ use domain::{ServerId, SystemClock};
 use guardrails::Guardrails;
 use identity::{Identity, IdentitySettings};
 use parking_lot::Mutex;
-use policy::Policy;
 use prometheus_client::registry::Registry;
 use proxy::{
-    Configured, Drain, ExposureSettings, Files, Metrics, Operations, Parts, Proxy, RateLimits, Reloads,
-    Roster, ServerInfo, Snapshots, ToolSearch,
+    Configured, Drain, Files, Metrics, Operations, Parts, Proxy, RateLimits, Reloads, Roster, ServerInfo,
+    Snapshots, ToolSearch,
 };
 use tokio::task::JoinHandle;
 use upstream::{
@@ -34,6 +33,10 @@ pub struct Plan {
     pub servers: BTreeMap<ServerId, ServerSettings>,
     /// Where keys and tokens are.
     pub state_dir: PathBuf,
+    /// The servers as agents are told of them.
+    pub roster: Roster,
+    /// Where the configuration was read.
+    pub files: Files,
 }
 
 /// Why a gateway cannot be put together.
@@ -82,7 +85,7 @@ impl Gateway {
         trail.event(Event { name: "started", details: &version })?;
         let (upstreams, events) = Upstreams::new(upstream_settings(&plan)?);
         let headers = plan.servers.iter().map(|(id, server)| (id.clone(), server.headers()));
-        let (identity, configured) = (identity(&plan), configured(Credentials::new(headers)));
+        let (identity, configured) = (identity(&plan), configured(&plan, Credentials::new(headers)));
         let search = ToolSearch::default();
         // Before anybody publishes: an empty table counts as settled.
         upstreams.apply(plan.servers);
@@ -126,22 +129,22 @@ impl Gateway {
     }
 }
 
-fn configured(credentials: Credentials) -> Configured {
+fn configured(plan: &Plan, credentials: Credentials) -> Configured {
     Configured {
-        policy: Policy::grants_only(),
+        policy: plan.config.policy.clone(),
         guardrails: Guardrails::none(),
         credentials: Arc::new(credentials),
-        exposure: Arc::new(ExposureSettings::default()),
-        rate_limits: RateLimits::new(Vec::new()),
-        roster: Arc::new(Roster::default()),
-        files: Files::default(),
+        exposure: Arc::new(plan.config.exposure.clone()),
+        rate_limits: RateLimits::new(plan.config.rate_limits.clone()),
+        roster: Arc::new(plan.roster.clone()),
+        files: plan.files.clone(),
     }
 }
 
 fn identity(plan: &Plan) -> Identity {
     let settings = IdentitySettings {
         agent: plan.config.agent.clone(),
-        agent_source: domain::AgentSource::Builtin,
+        agent_source: plan.config.agent_source,
         configured: plan.config.tokens.clone(),
         state_dir: Some(plan.state_dir.clone()),
     };

@@ -3,6 +3,7 @@
 
 pub mod announce;
 pub mod cli;
+pub mod clients;
 pub mod config;
 pub mod demo_server;
 pub mod gateway;
@@ -13,3 +14,4 @@ pub mod service;
 pub mod signals;
 pub mod telemetry;
 pub mod workers;
+pub mod writing;

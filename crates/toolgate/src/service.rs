@@ -13,7 +13,7 @@ use std::{
 use catalog::View;
 use domain::ServerId;
 use proxy::{
-    Connections, StdioSettings,
+    Connections, Files, StdioSettings,
     config::{Exposed, check_exposure},
 };
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -70,9 +70,8 @@ fn reason(error: &identity::AuthError) -> String {
 /// [`ServeError`] when it cannot start.
 pub async fn run(loaded: Loaded, doors: Doors, state_dir: PathBuf) -> Result<ExitCode, ServeError> {
     let mut signals = Signals::install()?;
-    let (servers, left_out) = split(&loaded);
+    let (plan, left_out) = plan(&loaded, state_dir);
     let source = loaded.source.clone();
-    let plan = Plan { config: loaded.config.clone(), servers, state_dir };
     let names: Vec<String> = plan.servers.keys().map(ToString::to_string).collect();
     let gateway = Gateway::start(plan)?;
     let mut http = None;
@@ -135,8 +134,8 @@ impl RunningGateway {
     /// # Errors
     /// [`ServeError`] when it cannot start.
     pub async fn start(loaded: &Loaded, state_dir: PathBuf) -> Result<Self, ServeError> {
-        let (servers, left_out) = split(loaded);
-        let gateway = Gateway::start(Plan { config: loaded.config.clone(), servers, state_dir })?;
+        let (plan, left_out) = plan(loaded, state_dir);
+        let gateway = Gateway::start(plan)?;
         let door = HttpDoor::open(&gateway, loaded, left_out).await?;
         Ok(Self { gateway, door })
     }
@@ -157,6 +156,14 @@ impl RunningGateway {
     pub async fn stop(self) {
         self.gateway.stop().await;
     }
+}
+
+fn plan(loaded: &Loaded, state_dir: PathBuf) -> (Plan, Vec<LeftOut>) {
+    let (servers, left_out) = split(loaded);
+    let files =
+        Files { servers: loaded.source.path().map(Path::to_owned), rules: loaded.rules_source.clone() };
+    let (config, roster) = (loaded.config.clone(), loaded.roster.clone());
+    (Plan { config, servers, state_dir, roster, files }, left_out)
 }
 
 /// Takes the servers that can be started from those that cannot.

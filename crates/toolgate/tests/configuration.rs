@@ -11,3 +11,5 @@ mod finding;
 mod folder;
 #[path = "configuration/own.rs"]
 mod own;
+#[path = "configuration/rules.rs"]
+mod rules;

@@ -28,6 +28,10 @@ pub const MAX_PROBE_TIMEOUT_MS: u64 = 120_000;
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
+    /// What the server is for, as `list_servers` tells agents. Default: none.
+    #[serde(default)]
+    #[schemars(example = &"Web search")]
+    pub description: Option<String>,
     /// Program to start as a child process that speaks MCP on its standard input and output. Looked up in `PATH`.
     #[serde(default)]
     #[schemars(example = &"npx")]

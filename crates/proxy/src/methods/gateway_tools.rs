@@ -171,7 +171,7 @@ async fn answer_recorded(
         },
         Err(failure) => (admission, Err(failure)),
     };
-    let note = Note::own(tool.name(), params, own.as_ref().ok().and_then(Own::server));
+    let note = Note::own(tool.name(), params, own.as_ref().ok().and_then(Own::server), None);
     let record = observe::begin(proxy, &admission, &note).await?;
     let answered = match own {
         Ok(own) => answer(proxy, &admission, own).await,

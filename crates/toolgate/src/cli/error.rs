@@ -4,7 +4,7 @@ use std::{io, process::ExitCode};
 
 use identity::StoreError;
 
-use crate::config::LoadError;
+use crate::{clients::ClientError, config::LoadError};
 
 /// Why a command fails.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +50,14 @@ pub enum CliError {
         /// What happened.
         reason: String,
     },
+    /// A client's file cannot be read or changed.
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// A question has nobody to answer it.
+    #[error(
+        "nothing was written: there is no terminal to ask on (`--yes` writes without asking, `--dry-run` only shows)"
+    )]
+    NobodyToAsk,
     /// The gateway itself failed.
     #[error("{0}")]
     Gateway(String),
@@ -68,6 +76,10 @@ impl CliError {
                 for diagnostic in warnings.iter().chain(&faults) {
                     eprintln!("{diagnostic}\n");
                 }
+                ExitCode::FAILURE
+            }
+            Self::Client(ClientError::Broken(diagnostic)) => {
+                eprintln!("{diagnostic}");
                 ExitCode::FAILURE
             }
             other => {

@@ -6,11 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use domain::{AgentId, InvalidName};
 
 use super::CliError;
-use crate::config::{self, Choices, Loaded, Surroundings};
+use proxy::{Exposure, StatusTool};
+
+use crate::config::{self, Choices, Compat, Loaded, Surroundings};
 
 /// The default agent, as agent-mcp-gateway names it.
 const AGENT_VARIABLE: &str = "GATEWAY_DEFAULT_AGENT";
@@ -32,9 +34,28 @@ pub struct GatewayOptions {
     /// Agent of callers without a token [default: default]
     #[arg(long, value_name = "NAME", env = "TOOLGATE_AGENT", hide_env_values = true, value_parser = parse_agent)]
     pub agent: Option<AgentId>,
+    /// Rules of agent-mcp-gateway [default: rules of toolgate.yaml, else ./.mcp-gateway-rules.json, else none]
+    #[arg(long, value_name = "FILE", env = "TOOLGATE_RULES", hide_env_values = true)]
+    pub rules: Option<PathBuf>,
+    /// How clients see tools, on standard input and output and at /mcp: direct, discovery, search or auto
+    #[arg(long, value_name = "EXPOSURE", env = "TOOLGATE_EXPOSURE", hide_env_values = true)]
+    pub exposure: Option<Exposure>,
+    /// Read rules and files as another gateway does, holes included
+    #[arg(long, value_name = "GATEWAY", env = "TOOLGATE_COMPAT", hide_env_values = true)]
+    pub compat: Option<Peer>,
+    /// Offer agents the tool get_gateway_status
+    #[arg(long)]
+    pub debug: bool,
     /// Where tokens and the audit trail are.
     #[command(flatten)]
     pub state: StateOptions,
+}
+
+/// A gateway whose files can be read as it reads them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Peer {
+    /// agent-mcp-gateway 0.2
+    AgentMcpGateway,
 }
 
 /// Where state is kept.
@@ -77,12 +98,20 @@ impl GatewayOptions {
     }
 
     fn choices(&self) -> Result<Choices, CliError> {
-        let agent = match &self.agent {
-            Some(agent) => Some(agent.clone()),
-            None => agent_of(variable(AGENT_VARIABLE).as_deref())?,
-        };
-        let file = self.config.clone().filter(|file| !file.as_os_str().is_empty());
-        Ok(Choices { file, listen: self.listen, operations: self.ops_listen, agent })
+        let named = |file: &Option<PathBuf>| file.clone().filter(|file| !file.as_os_str().is_empty());
+        Ok(Choices {
+            file: named(&self.config),
+            rules: named(&self.rules),
+            listen: self.listen,
+            operations: self.ops_listen,
+            agent: self.agent.clone(),
+            fallback_agent: agent_of(variable(AGENT_VARIABLE).as_deref())?,
+            compat: self.compat.map_or(Compat::Toolgate, |Peer::AgentMcpGateway| Compat::AgentMcpGateway),
+            exposure: self.exposure,
+            status_tool: if self.debug { StatusTool::Offered } else { StatusTool::Hidden },
+            audit: None,
+            startup: None,
+        })
     }
 }
 

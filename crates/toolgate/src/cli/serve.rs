@@ -34,7 +34,8 @@ pub(super) fn start(options: &GatewayOptions, doors: Doors) -> Result<ExitCode, 
 /// Says on stderr what is odd about the configuration. None of it stops the gateway.
 fn report(loaded: &Loaded) {
     output::warn(loaded);
-    if matches!(loaded.source, Source::Adopted(_)) && loaded.config.tokens.is_empty() {
+    let has_servers_of_its_own = matches!(loaded.source, Source::Adopted(_));
+    if has_servers_of_its_own && loaded.config.policy.rules().is_none() && loaded.config.tokens.is_empty() {
         eprintln!("There is no policy: callers on this machine may use every tool of every server.\n");
     }
 }

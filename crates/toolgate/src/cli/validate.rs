@@ -1,6 +1,7 @@
-//! `toolgate validate`: checks a configuration as `serve` would, starts nothing, and says everything that is wrong.
+//! `toolgate validate`: checks a configuration as `serve` would, and says everything that is wrong. Nothing is started,
+//! unless `--connect` asks for it (`validate/connect.rs`).
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -11,6 +12,10 @@ use super::{
 };
 use crate::config::{Diagnostic, LoadError, Loaded, Source};
 
+mod connect;
+
+use connect::Tried;
+
 /// The file is good, and a server of it cannot be used.
 const EXIT_PARTLY_USABLE: u8 = 3;
 
@@ -19,6 +24,13 @@ const EXIT_PARTLY_USABLE: u8 = 3;
 pub struct Options {
     /// The file [default: as `serve` finds it]
     file: Option<PathBuf>,
+    /// Start every server too, and say whether it answers and how many tools it has
+    #[arg(long)]
+    connect: bool,
+    /// How long all servers together may take with --connect
+    #[arg(long, value_name = "SECONDS", default_value_t = 60, requires = "connect",
+        value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout: u64,
     /// How to write the answer
     #[arg(short, long, value_enum, default_value_t)]
     output: Format,
@@ -30,6 +42,10 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let config = options.file.clone().or_else(|| options.gateway.config.clone());
     let gateway = GatewayOptions { config, ..options.gateway.clone() };
     let found = match gateway.load() {
+        Ok(loaded) if options.connect => {
+            let tried = connect::run(&loaded, Duration::from_secs(options.timeout))?;
+            Found { tried: Some(tried), ..Found::of(&loaded) }
+        }
         Ok(loaded) => Found::of(&loaded),
         Err(CliError::Config(LoadError::Refused { faults, warnings })) => Found::refused(faults, warnings),
         Err(error) => return Err(error),
@@ -50,6 +66,8 @@ struct Found {
     usable: Vec<String>,
     left_out: Vec<(String, String)>,
     disabled: Vec<String>,
+    /// What became of the usable servers, if they were tried.
+    tried: Option<Vec<Tried>>,
 }
 
 impl Found {
@@ -70,16 +88,18 @@ impl Found {
         }
         let disabled = loaded.disabled.iter().map(ToString::to_string).collect();
         let warnings = loaded.warnings.clone();
-        Self { source, is_refused: false, faults, warnings, usable, left_out, disabled }
+        Self { source, is_refused: false, faults, warnings, usable, left_out, disabled, tried: None }
     }
 
     fn refused(faults: Vec<Diagnostic>, warnings: Vec<Diagnostic>) -> Self {
         let (usable, left_out, disabled) = (Vec::new(), Vec::new(), Vec::new());
-        Self { source: String::new(), is_refused: true, faults, warnings, usable, left_out, disabled }
+        let source = String::new();
+        Self { source, is_refused: true, faults, warnings, usable, left_out, disabled, tried: None }
     }
 
     fn exit_code(&self) -> ExitCode {
-        match (self.is_refused, self.left_out.is_empty()) {
+        let all_ready = self.tried.iter().flatten().all(Tried::is_ready);
+        match (self.is_refused, self.left_out.is_empty() && all_ready) {
             (true, _) => ExitCode::FAILURE,
             (false, false) => ExitCode::from(EXIT_PARTLY_USABLE),
             (false, true) => ExitCode::SUCCESS,
@@ -98,6 +118,11 @@ impl Found {
             return format!("The configuration is refused: {}.", counted(self.faults.len(), "fault"));
         }
         let mut text = format!("{}: {} usable", self.source, counted(self.usable.len(), "server"));
+        if let Some(tried) = &self.tried {
+            let ready = tried.iter().filter(|server| server.is_ready()).count();
+            text.push_str(&format!(", {ready} ready"));
+            tried.iter().for_each(|server| text.push_str(&format!("\n{}", server.line())));
+        }
         for (name, reason) in &self.left_out {
             text.push_str(&format!("\n  left out: {} ({reason})", output::printable(name)));
         }
@@ -109,14 +134,18 @@ impl Found {
 
     fn json(&self) -> Value {
         let left_out = self.left_out.iter().map(|(name, reason)| json!({"name": name, "reason": reason}));
-        json!({
+        let mut json = json!({
             "refused": self.is_refused,
             "faults": self.faults,
             "warnings": self.warnings,
             "usable": self.usable,
             "left_out": left_out.collect::<Vec<_>>(),
             "disabled": self.disabled,
-        })
+        });
+        if let Some(tried) = &self.tried {
+            json["servers"] = tried.iter().map(Tried::json).collect();
+        }
+        json
     }
 }
 

@@ -15,8 +15,8 @@ use super::{
     error::LoadError,
     find::{self, Source},
     jsonc,
-    load::{Choices, Loaded, Surroundings},
-    own,
+    load::{Choices, Compat, Loaded, Surroundings},
+    own, peer_validation, rules,
     servers::{Gathering, MAX_SERVERS},
     suggest,
 };
@@ -32,6 +32,11 @@ const SILENT_KEYS: [&str; 2] = ["$schema", "inputs"];
 pub(super) struct AdoptedServer {
     #[serde(rename = "type", default)]
     kind: Option<String>,
+    /// agent-mcp-gateway's word, which it does not look at either.
+    #[serde(default)]
+    transport: Option<String>,
+    #[serde(default)]
+    description: Option<String>,
     #[serde(default)]
     command: Option<String>,
     #[serde(default)]
@@ -72,7 +77,7 @@ impl AdoptedServer {
     /// # Errors
     /// The word, when it is none of them.
     pub(super) fn kind(&self) -> Result<Option<Kind>, &str> {
-        let Some(kind) = self.kind.as_deref() else { return Ok(None) };
+        let Some(kind) = self.kind.as_deref().or(self.transport.as_deref()) else { return Ok(None) };
         let plain: String = kind.chars().filter(|c| !matches!(c, '-' | '_')).collect();
         match plain.to_ascii_lowercase().as_str() {
             "stdio" | "local" => Ok(Some(Kind::Stdio)),
@@ -109,6 +114,7 @@ impl AdoptedServer {
             url: self.url.filter(|_| speaks_of_url),
             headers: if speaks_of_url { self.headers } else { BTreeMap::new() },
             enabled: !self.disabled,
+            description: self.description,
             ..own
         }
     }
@@ -120,10 +126,14 @@ pub(super) fn load(path: &Path, choices: &Choices, around: &Surroundings<'_>) ->
     if own::is_own(document.root()) {
         return own::load(path, &document, choices, around);
     }
+    if choices.compat == Compat::AgentMcpGateway {
+        peer_validation::mcp_config(&document.root().to_json()).map_err(LoadError::Peer)?;
+    }
     let config = Config::without_file(choices, around)?;
-    let mut gathering = Gathering::new(&config, around);
+    let mut gathering = Gathering::new(&config, choices, around);
     gather(path, &document, &mut gathering, around)?;
-    Ok(gathering.finish(config, Source::Adopted(path.to_owned()), &[]))
+    let rules = rules::load_found(Some(path), choices, around)?;
+    Ok(gathering.finish(config, Source::Adopted(path.to_owned()), &[], rules))
 }
 
 /// Adds the servers of the client's file at `path` to those gathered before.

@@ -2,9 +2,13 @@
 
 use std::{path::Path, path::PathBuf, time::Duration};
 
-use domain::{AgentId, ConfigFault};
+use domain::{AgentId, AgentSource, ConfigFault};
 use identity::TokenRecord;
-use proxy::config::{Limits, ListenSettings};
+use policy::Policy;
+use proxy::{
+    ExposureSettings, RateLimitRule,
+    config::{ExposureConfig, Limits, ListenSettings, RateLimitConfig},
+};
 
 use super::{
     diagnostic::{Diagnostic, Severity},
@@ -34,6 +38,14 @@ pub struct Config {
     pub naming: catalog::Naming,
     /// The agent of callers without a token.
     pub agent: AgentId,
+    /// Who named it.
+    pub agent_source: AgentSource,
+    /// Who may use what.
+    pub policy: Policy,
+    /// How clients see tools.
+    pub exposure: ExposureSettings,
+    /// How often tools may be called.
+    pub rate_limits: Vec<RateLimitRule>,
     /// The tokens of the file.
     pub tokens: Vec<TokenRecord>,
     /// The audit trail.
@@ -81,8 +93,11 @@ impl Config {
         let shutdown_grace = bounded("shutdown_grace_ms", written.shutdown_grace_ms, MAX_SHUTDOWN_GRACE_MS);
         let naming = keep(&[], naming(&written), &mut faults);
         let agent = keep(&[], agent(choices, written.agent.as_deref()), &mut faults);
+        let exposure = keep(&["exposure"], exposure(&written.exposure, choices), &mut faults);
+        let rate_limits =
+            keep(&["rate_limits"], RateLimitConfig::build_all(&written.rate_limits), &mut faults);
         let tokens = tokens(&written, &mut faults);
-        let audit = keep(&["audit"], audit_settings(&written.audit, folder, around), &mut faults);
+        let audit = keep(&["audit"], audit_settings(&written.audit, folder, choices, around), &mut faults);
         let startup_wait = keep(&[], startup_wait, &mut faults);
         let shutdown_grace = keep(&[], shutdown_grace, &mut faults);
         let built = (|| {
@@ -92,7 +107,11 @@ impl Config {
                 startup_wait: startup_wait?,
                 shutdown_grace: shutdown_grace?,
                 naming: naming?,
-                agent: agent?,
+                agent: agent.as_ref()?.0.clone(),
+                agent_source: agent.as_ref()?.1,
+                policy: Policy::grants_only(),
+                exposure: exposure?,
+                rate_limits: rate_limits?,
                 tokens,
                 audit: audit?,
             })
@@ -156,15 +175,29 @@ fn naming(written: &GatewayConfig) -> Result<catalog::Naming, Option<ConfigFault
     limit.map(|limit| catalog::Naming { style, limit }).ok_or_else(fault)
 }
 
-fn agent(choices: &Choices, written: Option<&str>) -> Result<AgentId, Option<ConfigFault>> {
+/// The command line wins over the file, and both over agent-mcp-gateway's fallback.
+fn agent(choices: &Choices, written: Option<&str>) -> Result<(AgentId, AgentSource), Option<ConfigFault>> {
     if let Some(chosen) = &choices.agent {
-        return Ok(chosen.clone());
+        return Ok((chosen.clone(), AgentSource::Launch));
     }
-    AgentId::new(written.unwrap_or(DEFAULT_AGENT)).map_err(|error| {
-        Some(
-            ConfigFault::new(&["agent"], error.to_string()).with_help("write for example `agent: developer`"),
-        )
-    })
+    match (written, &choices.fallback_agent) {
+        (Some(written), _) => {
+            AgentId::new(written).map(|agent| (agent, AgentSource::Launch)).map_err(|error| {
+                let fault = ConfigFault::new(&["agent"], error.to_string());
+                Some(fault.with_help("write for example `agent: developer`"))
+            })
+        }
+        (None, Some(fallback)) => Ok((fallback.clone(), AgentSource::Fallback)),
+        (None, None) => Ok((AgentId::new(DEFAULT_AGENT).expect("`default` is a name"), AgentSource::Builtin)),
+    }
+}
+
+fn exposure(written: &ExposureConfig, choices: &Choices) -> Result<ExposureSettings, Vec<ConfigFault>> {
+    let mut settings = written.build(choices.status_tool)?;
+    if let Some(chosen) = choices.exposure {
+        (settings.stdio, settings.http) = (chosen, chosen);
+    }
+    Ok(settings)
 }
 
 fn tokens(written: &GatewayConfig, faults: &mut Vec<Placed>) -> Vec<TokenRecord> {
@@ -192,8 +225,13 @@ fn tokens(written: &GatewayConfig, faults: &mut Vec<Placed>) -> Vec<TokenRecord>
 fn audit_settings(
     written: &audit::Config,
     folder: &Path,
+    choices: &Choices,
     around: &Surroundings<'_>,
 ) -> Result<audit::Settings, Vec<ConfigFault>> {
+    let mut written = written.clone();
+    if let Some(file) = choices.audit.as_ref().filter(|_| written.file.is_none()) {
+        written.file = Some(around.folder.join(file));
+    }
     let home = (around.variable)("HOME").map(PathBuf::from);
     let places = audit::Places { state_dir: around.state_dir, config_dir: folder, home: home.as_deref() };
     let fault = |fault: &audit::ConfigFault| ConfigFault::new(&[fault.key()], fault.to_string());

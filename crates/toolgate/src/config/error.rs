@@ -23,6 +23,9 @@ pub enum LoadError {
         /// The bound in bytes.
         limit: u64,
     },
+    /// agent-mcp-gateway would refuse the file, in its own words.
+    #[error("{0}")]
+    Peer(String),
     /// The file says something that cannot be meant. Every fault is named.
     #[error("{}", joined(faults))]
     Refused {

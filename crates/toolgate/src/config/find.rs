@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{diagnostic::Diagnostic, error::LoadError, load::Surroundings};
+use super::{
+    diagnostic::Diagnostic,
+    error::LoadError,
+    load::{Choices, Surroundings},
+};
 
 /// Largest file that is read: ten times what a thousand servers need.
 const MAX_FILE_BYTES: u64 = 1 << 20;
@@ -18,6 +22,12 @@ pub(super) const ADOPTED_NAME: &str = ".mcp.json";
 const RULES_NAME: &str = ".mcp-gateway-rules.json";
 /// Where agent-mcp-gateway is told its servers' file.
 const ADOPTED_VARIABLE: &str = "GATEWAY_MCP_CONFIG";
+/// Where agent-mcp-gateway is told its rules' file.
+const RULES_VARIABLE: &str = "GATEWAY_RULES";
+/// Where agent-mcp-gateway keeps both for a whole account, under the home folder.
+const PEER_FOLDER: &str = ".config/agent-mcp-gateway";
+/// Where it looks last, under the working directory.
+const CONFIG_FOLDER: &str = "config";
 
 /// Where a configuration comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,17 +58,79 @@ pub(super) fn find(chosen: Option<&Path>, around: &Surroundings<'_>) -> Source {
     if let Some(own) = OWN_NAMES.iter().find(|name| around.folder.join(name).is_file()) {
         return Source::Own(PathBuf::from(own));
     }
-    if let Some(named) = (around.variable)(ADOPTED_VARIABLE).filter(|named| !named.is_empty()) {
-        return by_name(Path::new(&named));
+    match find_of_peer(ADOPTED_VARIABLE, ADOPTED_NAME, around) {
+        Some(path) => by_name(&path),
+        None => Source::Builtin,
     }
-    if around.folder.join(ADOPTED_NAME).is_file() {
-        return Source::Adopted(PathBuf::from(ADOPTED_NAME));
+}
+
+/// Finds the rules: the chosen file, else what the environment names, else beside the servers' file, else in the places
+/// of agent-mcp-gateway. A file that is named counts whether or not it is there.
+pub(super) fn find_rules(
+    chosen: Option<&Path>,
+    servers: Option<&Path>,
+    around: &Surroundings<'_>,
+) -> Option<PathBuf> {
+    if let Some(chosen) = chosen {
+        return Some(chosen.to_owned());
     }
-    Source::Builtin
+    let named = named_by(RULES_VARIABLE, around);
+    let beside = || servers.and_then(|file| beside(file, around));
+    named.or_else(beside).or_else(|| find_of_peer(RULES_VARIABLE, RULES_NAME, around))
+}
+
+/// Returns every file that decides about the configuration, or would if it were there: what a change of has to be looked
+/// at. Absolute paths.
+pub(super) fn candidates(choices: &Choices, used: &[PathBuf], around: &Surroundings<'_>) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = used.to_vec();
+    if choices.file.is_none() {
+        files.extend(OWN_NAMES.iter().map(PathBuf::from));
+        files.extend(places(ADOPTED_NAME, around));
+    }
+    if choices.rules.is_none() {
+        files.extend(places(RULES_NAME, around));
+    }
+    let mut files: Vec<PathBuf> = files.into_iter().map(|file| around.folder.join(file)).collect();
+    files.sort();
+    files.dedup();
+    files
+}
+
+/// Looks where agent-mcp-gateway looks: the variable, the working directory, the home folder, the folder `config`.
+fn find_of_peer(variable: &str, name: &str, around: &Surroundings<'_>) -> Option<PathBuf> {
+    let found = || places(name, around).into_iter().find(|place| around.folder.join(place).is_file());
+    named_by(variable, around).or_else(found)
+}
+
+fn places(name: &str, around: &Surroundings<'_>) -> Vec<PathBuf> {
+    let home = home(around).map(|home| home.join(PEER_FOLDER).join(name));
+    [PathBuf::from(name)].into_iter().chain(home).chain([Path::new(CONFIG_FOLDER).join(name)]).collect()
+}
+
+/// Reads a variable that names a file; `~` stands for the home folder.
+fn named_by(variable: &str, around: &Surroundings<'_>) -> Option<PathBuf> {
+    let named = (around.variable)(variable).filter(|named| !named.is_empty())?;
+    let in_home = named.strip_prefix("~/").and_then(|rest| Some(home(around)?.join(rest)));
+    Some(in_home.unwrap_or_else(|| PathBuf::from(named)))
+}
+
+fn home(around: &Surroundings<'_>) -> Option<PathBuf> {
+    (around.variable)("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
+}
+
+/// Rules that lie beside a chosen file of servers belong to it: to pass them over would open what they close.
+fn beside(servers: &Path, around: &Surroundings<'_>) -> Option<PathBuf> {
+    let rules = servers.with_file_name(RULES_NAME);
+    around.folder.join(&rules).is_file().then_some(rules)
 }
 
 /// Names what lies there and is not used. `included` are the files that the configuration names itself.
-pub(super) fn ignored(source: &Source, included: &[PathBuf], around: &Surroundings<'_>) -> Vec<Diagnostic> {
+pub(super) fn ignored(
+    source: &Source,
+    included: &[PathBuf],
+    rules: Option<&Path>,
+    around: &Surroundings<'_>,
+) -> Vec<Diagnostic> {
     let mut warnings = Vec::new();
     let is_used = |path: &Path| {
         let used = source.path().into_iter().chain(included.iter().map(PathBuf::as_path));
@@ -73,19 +145,19 @@ pub(super) fn ignored(source: &Source, included: &[PathBuf], around: &Surroundin
                 )),
         );
     }
-    if let Some(named) = (around.variable)(ADOPTED_VARIABLE).filter(|named| !named.is_empty())
+    if let Some(named) = named_by(ADOPTED_VARIABLE, around)
         && !is_used(&around.folder.join(&named))
     {
         warnings.push(Diagnostic::warning(format!(
             "{ADOPTED_VARIABLE} is ignored: another configuration is used"
         )));
     }
-    if around.folder.join(RULES_NAME).is_file() {
+    let is_applied = |path: &Path| rules.is_some_and(|rules| same_file(&around.folder.join(rules), path));
+    let beside = around.folder.join(RULES_NAME);
+    if beside.is_file() && !is_applied(&beside) {
         warnings.push(
-            Diagnostic::warning(format!("`{RULES_NAME}` is ignored: this version applies no rules from it"))
-                .with_help(
-                    "limit callers with access tokens: `toolgate token create --agent NAME --server SERVER`",
-                ),
+            Diagnostic::warning(format!("`{RULES_NAME}` is ignored: other rules are used, or none"))
+                .with_help(format!("write `rules_file: {RULES_NAME}` in `toolgate.yaml` to apply it")),
         );
     }
     warnings

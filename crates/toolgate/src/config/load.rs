@@ -4,7 +4,8 @@ use std::{net::SocketAddr, path::Path, path::PathBuf};
 
 use domain::{AgentId, ServerId};
 use indexmap::IndexMap;
-use upstream::config::{Builtin, ServerSettings};
+use proxy::{Exposure, Roster, StatusTool};
+use upstream::config::{Builtin, ServerSettings, Startup};
 
 use super::{
     adopted,
@@ -12,7 +13,7 @@ use super::{
     diagnostic::Diagnostic,
     error::{LoadError, ServerFault},
     find::{self, Source},
-    own,
+    own, rules,
     servers::Gathering,
 };
 
@@ -30,6 +31,30 @@ pub struct Choices {
     pub operations: Option<SocketAddr>,
     /// `agent`.
     pub agent: Option<AgentId>,
+    /// agent-mcp-gateway's agent for callers that name none.
+    pub fallback_agent: Option<AgentId>,
+    /// The file of the rules; none: it is looked for.
+    pub rules: Option<PathBuf>,
+    /// Whose reading of the files counts.
+    pub compat: Compat,
+    /// `exposure.stdio` and `exposure.http`.
+    pub exposure: Option<Exposure>,
+    /// Whether `get_gateway_status` is offered.
+    pub status_tool: StatusTool,
+    /// `audit.file`.
+    pub audit: Option<PathBuf>,
+    /// When the servers of an adopted file are started.
+    pub startup: Option<Startup>,
+}
+
+/// Whose reading of agent-mcp-gateway's files counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Compat {
+    /// Ours: stricter where its rules have holes.
+    #[default]
+    Toolgate,
+    /// Its own: holes, validator and messages.
+    AgentMcpGateway,
 }
 
 /// What surrounds the program. Given as arguments, so that tests need no real environment.
@@ -58,6 +83,14 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// Where all this comes from.
     pub source: Source,
+    /// The servers as agents are told of them.
+    pub roster: Roster,
+    /// The file of the rules, if they have one of their own.
+    pub rules_source: Option<PathBuf>,
+    /// Every file that decides, or would if it were there; absolute paths.
+    pub watched: Vec<PathBuf>,
+    /// Whose reading of the files counts.
+    pub compat: Compat,
 }
 
 /// Finds, reads and checks the configuration. Blocks for a few small files.
@@ -77,7 +110,8 @@ pub fn load(choices: &Choices, around: &Surroundings<'_>) -> Result<Loaded, Load
 fn load_builtin(choices: &Choices, around: &Surroundings<'_>) -> Result<Loaded, LoadError> {
     let config = Config::without_file(choices, around)?;
     let id = ServerId::new(DEMO_NAME).expect("`demo` is a name");
-    let mut gathering = Gathering::new(&config, around);
+    let mut gathering = Gathering::new(&config, choices, around);
     gathering.add(id.clone(), Ok(ServerSettings::builtin(id, Builtin::Demo)));
-    Ok(gathering.finish(config, Source::Builtin, &[]))
+    let rules = rules::load_found(None, choices, around)?;
+    Ok(gathering.finish(config, Source::Builtin, &[], rules))
 }

@@ -63,7 +63,7 @@ enum Sight {
 const SCHEMES: [&str; 3] = ["Bearer", "Basic", "Token"];
 
 /// Returns the places of all values that may be secrets, in the order of the file.
-pub(super) fn secret_spans(root: &Node) -> Vec<Span> {
+pub(crate) fn secret_spans(root: &Node) -> Vec<Span> {
     let mut spans = Vec::new();
     collect(root, Sight::Shown, &mut spans);
     spans.sort_unstable();
@@ -71,7 +71,7 @@ pub(super) fn secret_spans(root: &Node) -> Vec<Span> {
 }
 
 /// Hides the parts of `line` that lie in `masked`; the line starts at byte `start` of the text.
-pub(super) fn hide(line: &str, start: usize, masked: &[Span]) -> String {
+pub(crate) fn hide(line: &str, start: usize, masked: &[Span]) -> String {
     let is_hidden =
         |offset: usize| masked.iter().any(|span| (span.start..span.end).contains(&(start + offset)));
     line.char_indices().map(|(offset, c)| if is_hidden(offset) && !is_quote(c) { '*' } else { c }).collect()

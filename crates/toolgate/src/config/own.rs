@@ -10,6 +10,7 @@ use super::{
     error::LoadError,
     find::{self, Source},
     load::{Choices, Loaded, Surroundings},
+    rules::{self, Written},
     servers::{Gathering, MAX_SERVERS},
     shape::{self, Misfit},
     written::{self, GatewayConfig},
@@ -39,10 +40,12 @@ pub(super) fn load(
 ) -> Result<Loaded, LoadError> {
     let written = read_shape(document).map_err(refused)?;
     let folder = folder_of(path, around);
-    let includes = written.include.clone();
+    let (includes, rules_file) = (written.include.clone(), written.rules_file.clone());
+    let choices = &written.chosen(choices);
     let config = Config::of_document(written, document, &folder, choices, around).map_err(refused)?;
+    let rules = rules_of(document, rules_file.as_deref(), &folder, choices, around)?;
 
-    let mut gathering = Gathering::new(&config, around);
+    let mut gathering = Gathering::new(&config, choices, around);
     let servers = document.root().entry("servers").map_or(&[][..], |servers| servers.value.entries());
     let mut faults = servers_faults(document, servers.len(), includes.len());
     for entry in servers {
@@ -62,7 +65,32 @@ pub(super) fn load(
         return Err(LoadError::Refused { faults, warnings: gathering.into_warnings() });
     }
     gathering.warn_of_unknown_servers(&config, document);
-    Ok(gathering.finish(config, Source::Own(path.to_owned()), &included))
+    Ok(gathering.finish(config, Source::Own(path.to_owned()), &included, rules))
+}
+
+/// Reads the rules: of the chosen file, else of the section, else of the file that `rules_file` names.
+fn rules_of(
+    document: &Document,
+    rules_file: Option<&str>,
+    folder: &Path,
+    choices: &Choices,
+    around: &Surroundings<'_>,
+) -> Result<Option<Written>, LoadError> {
+    if let Some(chosen) = &choices.rules {
+        return rules::read_file(chosen, choices.compat, around).map(Some);
+    }
+    match (rules::read_section(document), rules_file) {
+        (Some(_), Some(_)) => {
+            let path = ["rules_file".to_owned()];
+            let problem = "`rules` and `rules_file` cannot both be given";
+            Err(refused(vec![document.diagnose(Severity::Error, document.locate(&path), &path, problem)]))
+        }
+        (Some(section), None) => section.map(Some).map_err(refused),
+        (None, Some(file)) => {
+            rules::read_file(&relative_to(folder, file, around), choices.compat, around).map(Some)
+        }
+        (None, None) => Ok(None),
+    }
 }
 
 /// Compares the tree with the schema, and reads it into our types.
@@ -121,7 +149,7 @@ fn servers_faults(document: &Document, servers: usize, includes: usize) -> Vec<D
 fn include_faults(document: &Document, index: usize, error: LoadError) -> Vec<Diagnostic> {
     match error {
         LoadError::Refused { faults, .. } => faults,
-        LoadError::Unreadable { .. } | LoadError::TooLarge { .. } => {
+        LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::Peer(_) => {
             let path = ["include".to_owned(), index.to_string()];
             vec![document.diagnose(Severity::Error, document.locate(&path), &path, error.to_string())]
         }

@@ -5,8 +5,10 @@ use std::{collections::HashMap, path::Path, path::PathBuf, sync::OnceLock};
 
 use domain::{ConfigFault, ServerId, ServerScope};
 use indexmap::IndexMap;
+use proxy::{ConfiguredServer, Reached, Roster};
 use serde_json::Value;
-use upstream::config::{ServerConfig, ServerSettings};
+use upstream::config::{ServerConfig, ServerSettings, TransportSettings};
+use url::Url;
 
 use super::{
     adopted::{AdoptedServer, Kind},
@@ -16,8 +18,9 @@ use super::{
     error::ServerFault,
     find::{self, Source},
     interpolate::{self, Gap, GapKind},
-    load::{Loaded, Surroundings},
+    load::{Choices, Loaded, Surroundings},
     own::diagnose,
+    rules::Written,
     self_reference::Ourselves,
     shape::{self, MisfitKind},
     suggest,
@@ -31,8 +34,10 @@ type Checked = Result<ServerSettings, ServerFault>;
 /// Servers gathered so far.
 pub(super) struct Gathering<'a> {
     around: &'a Surroundings<'a>,
+    choices: &'a Choices,
     ourselves: Ourselves,
     servers: IndexMap<ServerId, Checked>,
+    descriptions: HashMap<ServerId, String>,
     disabled: Vec<ServerId>,
     warnings: Vec<Diagnostic>,
     /// Names in lower case, with the name as it was written first.
@@ -50,11 +55,13 @@ struct Spot<'a> {
 // === impl Gathering ===
 
 impl<'a> Gathering<'a> {
-    pub(super) fn new(config: &Config, around: &'a Surroundings<'a>) -> Self {
+    pub(super) fn new(config: &Config, choices: &'a Choices, around: &'a Surroundings<'a>) -> Self {
         Self {
             around,
+            choices,
             ourselves: Ourselves::new(config.listen.address(), around),
             servers: IndexMap::new(),
+            descriptions: HashMap::new(),
             disabled: Vec::new(),
             warnings: Vec::new(),
             names: HashMap::new(),
@@ -124,10 +131,35 @@ impl<'a> Gathering<'a> {
     }
 
     /// Ends the gathering.
-    pub(super) fn finish(self, config: Config, source: Source, included: &[PathBuf]) -> Loaded {
+    pub(super) fn finish(
+        self,
+        mut config: Config,
+        source: Source,
+        included: &[PathBuf],
+        rules: Option<Written>,
+    ) -> Loaded {
+        let roster = roster(&self.servers, self.descriptions);
         let mut warnings = self.warnings;
-        warnings.extend(find::ignored(&source, included, self.around));
-        Loaded { config, servers: self.servers, disabled: self.disabled, warnings, source }
+        let mut rules_source = None;
+        if let Some(mut rules) = rules {
+            rules.warn_of_unknown_servers(
+                &roster.ids().iter().chain(&self.disabled).cloned().collect::<Vec<_>>(),
+            );
+            warnings.append(&mut rules.warnings);
+            config.policy = rules.policy;
+            rules_source = rules.file;
+        }
+        warnings.extend(find::ignored(&source, included, rules_source.as_deref(), self.around));
+        let used: Vec<PathBuf> = source
+            .path()
+            .map(Path::to_owned)
+            .into_iter()
+            .chain(included.to_vec())
+            .chain(rules_source.clone())
+            .collect();
+        let watched = find::candidates(self.choices, &used, self.around);
+        let (servers, disabled, compat) = (self.servers, self.disabled, self.choices.compat);
+        Loaded { config, servers, disabled, warnings, source, roster, rules_source, watched, compat }
     }
 
     /// Checks the name and that no other has it, in whatever case.
@@ -177,7 +209,8 @@ impl<'a> Gathering<'a> {
                 ConfigFault::new(&["type"], "the transport `sse` of 2024-11-05 is tried as Streamable HTTP");
             self.warnings.push(*spot.diagnose(Severity::Warning, &fault));
         }
-        Ok(adopted.into_own(kind))
+        let own = adopted.into_own(kind);
+        Ok(ServerConfig { startup: self.choices.startup.unwrap_or(own.startup), ..own })
     }
 
     /// Checks what an entry says and files the server under its name.
@@ -186,7 +219,12 @@ impl<'a> Gathering<'a> {
             self.disabled.push(id);
             return;
         }
-        let checked = read.and_then(|config| spot.build(id.clone(), config));
+        let checked = read.and_then(|mut config| {
+            if let Some(description) = config.description.take() {
+                self.descriptions.insert(id.clone(), description);
+            }
+            spot.build(id.clone(), config)
+        });
         if let Ok(settings) = &checked
             && let Some(reason) = self.ourselves.is_meant_by(settings)
         {
@@ -270,6 +308,37 @@ impl Spot<'_> {
             diagnostics: faults.iter().map(|fault| placed(self.document, &self.path, fault)).collect(),
         })
     }
+}
+
+/// What agents are told of a server that cannot be started: the particulars are the operator's.
+const FAULTY: &str = "its configuration is faulty";
+
+/// Describes the servers, in their order, as agents are told of them.
+fn roster(servers: &IndexMap<ServerId, Checked>, mut descriptions: HashMap<ServerId, String>) -> Roster {
+    let configured = servers.iter().map(|(id, checked)| ConfiguredServer {
+        id: id.clone(),
+        description: descriptions.remove(id),
+        reached: checked.as_ref().ok().map(reached),
+        fault: checked.is_err().then(|| FAULTY.to_owned()),
+    });
+    Roster::new(configured.collect())
+}
+
+fn reached(settings: &ServerSettings) -> Reached {
+    match settings.transport() {
+        TransportSettings::Child(child) => Reached::Command(child.program().to_owned()),
+        TransportSettings::Http(http) => Reached::Url(without_secrets(http.endpoint().url().clone())),
+        TransportSettings::Builtin(_) => Reached::Builtin,
+    }
+}
+
+fn without_secrets(mut url: Url) -> String {
+    // A URL that was checked has a host, so neither can fail.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    url.into()
 }
 
 /// Tells whether the entry says `enabled: false`, or `disabled: true` as clients do.

@@ -3,11 +3,16 @@
 use std::collections::BTreeMap;
 
 use identity::config::TokenConfig;
-use proxy::config::{LimitsConfig, ListenConfig};
+use proxy::{
+    StatusTool,
+    config::{ExposureConfig, LimitsConfig, ListenConfig, RateLimitConfig},
+};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 use upstream::config::ServerConfig;
+
+use super::load::{Choices, Compat};
 
 /// The version of the file that this program reads.
 pub(super) const VERSION: u32 = 1;
@@ -68,12 +73,43 @@ pub struct GatewayConfig {
     #[serde(default)]
     #[schemars(example = &"developer")]
     pub agent: Option<String>,
+    /// Whose reading of agent-mcp-gateway's files counts: leave it out for ours, which closes the holes in its rules.
+    #[serde(default)]
+    #[schemars(example = &"agent-mcp-gateway")]
+    pub compat: Option<CompatChoice>,
+    /// Which agents may use which servers and tools. Default: none; every local caller may use everything.
+    #[serde(default)]
+    #[schemars(example = rules_example())]
+    pub rules: Option<policy::RulesSection>,
+    /// A file of agent-mcp-gateway's rules, instead of `rules`; a relative one starts at the folder of this file.
+    #[serde(default)]
+    #[schemars(example = &".mcp-gateway-rules.json")]
+    pub rules_file: Option<String>,
+    /// How clients see the tools of the servers.
+    #[serde(default)]
+    pub exposure: ExposureConfig,
+    /// How often tools may be called. Default: as often as callers like.
+    #[serde(default)]
+    #[schemars(example = rate_limits_example())]
+    pub rate_limits: Vec<RateLimitConfig>,
+    /// Whether agents are offered `get_gateway_status`, which shows the gateway's inside. Default: `false`.
+    #[serde(default)]
+    #[schemars(example = true)]
+    pub debug: bool,
     /// Access tokens, beside those of `toolgate token create`. Default: none.
     #[serde(default)]
     pub tokens: Vec<TokenConfig>,
     /// The audit trail.
     #[serde(default)]
     pub audit: audit::Config,
+}
+
+/// Whose reading of adopted files counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+pub enum CompatChoice {
+    /// agent-mcp-gateway's own, with its holes, its validator and its messages.
+    #[serde(rename = "agent-mcp-gateway")]
+    AgentMcpGateway,
 }
 
 /// How the names of server and tool are joined.
@@ -97,6 +133,20 @@ impl Default for GatewayConfig {
     }
 }
 
+impl GatewayConfig {
+    /// Returns the command line's choices, with what the file decides where they leave it open.
+    pub(super) fn chosen(&self, choices: &Choices) -> Choices {
+        let mut chosen = choices.clone();
+        if self.compat == Some(CompatChoice::AgentMcpGateway) {
+            chosen.compat = Compat::AgentMcpGateway;
+        }
+        if self.debug {
+            chosen.status_tool = StatusTool::Offered;
+        }
+        chosen
+    }
+}
+
 /// Returns the JSON Schema of `toolgate.yaml` (draft 2020-12).
 pub fn schema() -> Value {
     schemars::schema_for!(GatewayConfig).to_value()
@@ -112,6 +162,14 @@ const fn default_shutdown_grace_ms() -> u64 {
 
 const fn default_name_limit() -> u32 {
     DEFAULT_NAME_LIMIT
+}
+
+fn rules_example() -> Value {
+    serde_json::json!({"agents": {"reviewer": {"allow": {"servers": ["github"]}}}})
+}
+
+fn rate_limits_example() -> Value {
+    serde_json::json!([{"agents": "*", "calls": 60, "per": "minute"}])
 }
 
 fn servers_example() -> Value {

@@ -76,7 +76,7 @@ impl Folder {
                 }
                 let _ = writeln!(text, "refused");
             }
-            Err(error @ (LoadError::Unreadable { .. } | LoadError::TooLarge { .. })) => {
+            Err(error @ (LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::Peer(_))) => {
                 let _ = writeln!(text, "error: {error}");
             }
         }

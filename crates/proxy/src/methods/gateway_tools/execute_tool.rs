@@ -38,7 +38,7 @@ pub(super) async fn start(
     match aimed {
         Ok((admission, routed)) => call::start(proxy, admission, routed).await,
         Err((asked, admission, failure)) => {
-            let note = Note::own(NAME, &params, Some(&asked.server));
+            let note = Note::own(NAME, &params, Some(&asked.server), Some(&asked.tool));
             observe::begin(proxy, &admission, &note).await?.failed(&failure);
             Err(failure.asked(Some(&asked)))
         }

@@ -36,9 +36,9 @@ fn plain(server: &ConfiguredServer) -> Entry<'_> {
 
 fn technical(server: &ConfiguredServer) -> Entry<'_> {
     let (command, url) = match &server.reached {
-        Reached::Command(command) => (Some(command.as_str()), None),
-        Reached::Url(url) => (None, Some(url.as_str())),
-        Reached::Builtin => (None, None),
+        Some(Reached::Command(command)) => (Some(command.as_str()), None),
+        Some(Reached::Url(url)) => (None, Some(url.as_str())),
+        Some(Reached::Builtin) | None => (None, None),
     };
-    Entry { transport: Some(server.transport()), command, url, ..plain(server) }
+    Entry { transport: server.transport(), command, url, ..plain(server) }
 }
