@@ -4,9 +4,9 @@
 
 mod error;
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
-use domain::{Credential, Secret, ServerId, Subject};
+use domain::{Credential, ServerId, Subject};
 use policy::Permit;
 
 pub use error::CredentialError;
@@ -18,11 +18,11 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Builds the issuer from each server's static headers. A server without headers belongs in here too, with none:
-    /// a server that is missing is refused.
-    pub fn new(servers: impl IntoIterator<Item = (ServerId, Arc<[(String, Secret<String>)]>)>) -> Self {
-        let issue = |(server, headers): (ServerId, _)| (server.clone(), Credential::new(server, headers));
-        Self { by_server: servers.into_iter().map(issue).collect() }
+    /// Builds the issuer from each server's configured credential. A server without headers belongs in here too, with
+    /// none: a server that is missing is refused.
+    pub fn new(servers: impl IntoIterator<Item = Credential>) -> Self {
+        let named = |credential: Credential| (credential.server().clone(), credential);
+        Self { by_server: servers.into_iter().map(named).collect() }
     }
 
     /// Returns the credential for the server that `permit` names. Costs a look-up and two shared pointers; never waits.
@@ -41,7 +41,9 @@ impl Credentials {
 
 #[cfg(test)]
 mod tests {
-    use domain::{Target, ToolName};
+    use std::sync::Arc;
+
+    use domain::{Secret, Target, ToolName};
 
     use super::*;
 
@@ -60,9 +62,9 @@ mod tests {
     #[test]
     fn each_server_gets_its_own_headers_and_no_other() {
         let credentials = Credentials::new([
-            (name("a"), headers("for a")),
-            (name("b"), headers("for b")),
-            (name("c"), [].into()),
+            Credential::new(name("a"), "", headers("for a")),
+            Credential::new(name("b"), "", headers("for b")),
+            Credential::new(name("c"), "", []),
         ]);
         let issued = credentials.issue_for(&subject("b")).expect("configured");
         assert_eq!(issued.server().as_str(), "b");
@@ -79,7 +81,7 @@ mod tests {
     #[test]
     fn issuing_copies_no_header() {
         let configured = headers("x");
-        let credentials = Credentials::new([(name("a"), Arc::clone(&configured))]);
+        let credentials = Credentials::new([Credential::new(name("a"), "", Arc::clone(&configured))]);
         let issued = credentials.issue_for(&subject("a")).expect("configured");
         assert!(Arc::ptr_eq(issued.headers(), &configured));
     }

@@ -1,27 +1,45 @@
 //! What we show an upstream to prove who is calling. Built by `credentials`, put on the wire by `upstream`.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{Secret, ServerId};
 
-/// Headers that authorize a call at exactly one upstream.
+/// Headers that authorize a call at exactly one upstream, at one address.
 ///
 /// Invariant: a credential names its server, and `upstream` refuses to send it anywhere else.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Credential {
     server: ServerId,
+    address: Arc<str>,
     headers: Arc<[(String, Secret<String>)]>,
 }
 
+/// Addresses may hold secrets in their queries.
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential").field("server", &self.server).field("headers", &self.headers).finish()
+    }
+}
+
 impl Credential {
-    /// Builds the credential for `server`; `headers` are HTTP header names with their values.
-    pub fn new(server: ServerId, headers: impl Into<Arc<[(String, Secret<String>)]>>) -> Self {
-        Self { server, headers: headers.into() }
+    /// Builds the credential for `server` as it is reached at `address`, which is empty where nothing goes over a network;
+    /// `headers` are HTTP header names with their values.
+    pub fn new(
+        server: ServerId,
+        address: impl Into<Arc<str>>,
+        headers: impl Into<Arc<[(String, Secret<String>)]>>,
+    ) -> Self {
+        Self { server, address: address.into(), headers: headers.into() }
     }
 
     /// Returns the only server this credential may be shown to.
     pub const fn server(&self) -> &ServerId {
         &self.server
+    }
+
+    /// Tells whether both are for the same server at the same address: a configuration that was changed may have moved it.
+    pub fn is_for_the_same_as(&self, other: &Self) -> bool {
+        self.server == other.server && self.address == other.address
     }
 
     /// Returns the headers to send. Cloning a credential copies no header.

@@ -112,6 +112,13 @@ impl Identity {
         }
     }
 
+    /// Puts other settings in force: the agent of callers without a token, and the tokens of the configuration. The state
+    /// directory stays.
+    pub fn reconfigure(&self, agent: AgentId, agent_source: AgentSource, configured: Vec<TokenRecord>) {
+        self.local_launch.rename(agent, agent_source);
+        self.access_tokens.replace_configured(configured);
+    }
+
     /// Finds out who calls. Costs a hash and one `stat` of the file of tokens, which is read anew when it changed:
     /// a revoked token dies on its next request. Blocks for that file access; does not wait.
     ///

@@ -74,10 +74,6 @@ impl TokenTable {
         Self(records.into_iter().map(|record| (record.hash, record)).collect())
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(crate) fn find(&self, hash: &TokenHash) -> Option<&TokenRecord> {
         self.0.get(hash)
     }

@@ -9,7 +9,8 @@ use std::{
 
 use bytes::Bytes;
 use catalog::{NoRoute, Route, View};
-use domain::{ServerId, Subject, Target};
+use credentials::Credentials;
+use domain::{Credential, ServerId, Subject, Target};
 use guardrails::Cleared;
 use policy::Permit;
 use protocol::{Era, MethodRow, Object, Params, Routing};
@@ -27,6 +28,9 @@ use crate::{
 
 /// Longest time a call may take, whatever progress it reports.
 pub(crate) const HARD_LIMIT: Duration = Duration::from_secs(600);
+
+/// How long a call waits for the world that a reload is putting in force; that takes microseconds.
+const NEXT_WORLD: Duration = Duration::from_secs(1);
 
 /// A request that goes to an upstream.
 #[derive(Debug)]
@@ -141,10 +145,7 @@ async fn send(
     within_limits(world, admission, permit.subject())?;
     let outgoing = Outgoing { method: row, params, caller: caller(admission) };
     let outgoing = world.guardrails.screen_arguments(permit.subject(), outgoing)?;
-    let credential = world.credentials.issue(&permit).map_err(|error| {
-        tracing::warn!(upstream = %permit.subject().server, %error, "no credential");
-        Failure::Credential(permit.subject().server.clone())
-    })?;
+    let credential = credential(proxy, world, &permit).await?;
     let deadline = Deadline::new(proxy.upstreams.timeout(&permit.subject().server), time);
     record.sent();
     let reply = {
@@ -152,6 +153,34 @@ async fn send(
         deadline.bound(&permit.subject().server, proxy.drain.over(), sending).await??
     };
     Ok((permit, reply, deadline))
+}
+
+/// Issues the credential. When the server's configuration was changed meanwhile, its credential is that of the world to
+/// come: an old one is never shown to a new address.
+async fn credential(proxy: &Proxy, world: &Configured, permit: &Permit) -> Result<Credential, Failure> {
+    let issue = |credentials: &Credentials| {
+        credentials.issue(permit).map_err(|error| {
+            tracing::warn!(upstream = %permit.subject().server, %error, "no credential");
+            Failure::Credential(permit.subject().server.clone())
+        })
+    };
+    let mut credential = issue(&world.credentials)?;
+    if proxy.upstreams.accepts(&credential) {
+        return Ok(credential);
+    }
+    let until = Instant::now() + NEXT_WORLD;
+    let mut worlds = proxy.snapshots.changes();
+    while !proxy.upstreams.accepts(&credential) {
+        match issue(&proxy.snapshots.current().configured.credentials) {
+            Ok(next) => credential = next,
+            // The server was removed: whoever sends the call finds that out.
+            Err(_) => break,
+        }
+        if proxy.upstreams.accepts(&credential) || timeout_at(until, worlds.changed()).await.is_err() {
+            break;
+        }
+    }
+    Ok(credential)
 }
 
 /// Counts a tool call against the rate limits, which are about tools alone.

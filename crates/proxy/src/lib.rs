@@ -38,7 +38,7 @@ pub use metrics::Metrics;
 pub use operations::{Ending, MAX_AGENTS, Operation, Operations};
 pub use proxy::{Parts, Proxy, ServerInfo};
 pub use rates::{MAX_COUNTERS, MAX_LOGGED_CALLS, RateLimitRule, RateLimited, RateLimits, Why};
-pub use reloads::Reloads;
+pub use reloads::{Reloaded, Reloads};
 pub use roster::{ConfiguredServer, Reached, Roster};
 pub use snapshot::{Configured, Files, Snapshot, Snapshots};
 pub use stdio::{StdioSettings, serve_stdio};

@@ -48,7 +48,7 @@ impl ServerInfo {
 #[derive(Debug)]
 pub struct Parts {
     /// Who calls?
-    pub identity: Identity,
+    pub identity: Arc<Identity>,
     /// The upstreams.
     pub upstreams: Upstreams,
     /// Where calls are written down.
@@ -76,7 +76,7 @@ pub struct Parts {
 /// The data plane. Listeners share it; it holds no listener.
 #[derive(Debug)]
 pub struct Proxy {
-    pub(crate) identity: Identity,
+    pub(crate) identity: Arc<Identity>,
     pub(crate) upstreams: Upstreams,
     pub(crate) trail: Trail,
     pub(crate) snapshots: Arc<Snapshots>,

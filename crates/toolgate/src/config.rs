@@ -30,6 +30,6 @@ pub(crate) use document::{Entry, Node, NodeValue, Span, unreadable};
 pub use error::{LoadError, ServerFault};
 pub use find::Source;
 pub(crate) use jsonc::read as read_jsonc;
-pub use load::{Choices, Compat, Loaded, Surroundings, load};
+pub use load::{Choices, Compat, Loaded, Origin, Surroundings, load};
 pub(crate) use mask::{hide, secret_spans};
 pub use written::{DEFAULT_AGENT, GatewayConfig, NamingChoice, schema};

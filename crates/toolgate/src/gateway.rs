@@ -13,14 +13,22 @@ use proxy::{
     Configured, Drain, Files, Metrics, Operations, Parts, Proxy, RateLimits, Reloads, Roster, ServerInfo,
     Snapshots, ToolSearch,
 };
-use tokio::task::JoinHandle;
+use tokio::{sync::mpsc, task::JoinHandle};
 use upstream::{
     SelfInfo, Settings, Upstreams,
     child::Launcher,
     config::{Builtin, ServerSettings},
 };
 
-use crate::{config::Config, demo_server::DemoServer, publisher::Publisher, telemetry};
+use crate::{
+    config::Config,
+    demo_server::DemoServer,
+    publisher::{Change, Publisher},
+    telemetry,
+};
+
+/// Changes of the configuration that wait for the publisher; whoever asks for one waits for its verdict.
+const CHANGES: usize = 8;
 
 /// How long answers may take to be written once the grace time is over.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
@@ -69,6 +77,10 @@ pub struct Gateway {
     pub registry: Arc<Mutex<Registry>>,
     /// How it stops.
     pub drain: Drain,
+    /// Takes changes of the configuration.
+    pub changes: mpsc::Sender<Change>,
+    /// What became of them.
+    pub reloads: Reloads,
     shutdown_grace: Duration,
     publisher: JoinHandle<()>,
     sweeper: JoinHandle<()>,
@@ -84,15 +96,22 @@ impl Gateway {
         let version = [("version", Detail::Text(env!("CARGO_PKG_VERSION")))];
         trail.event(Event { name: "started", details: &version })?;
         let (upstreams, events) = Upstreams::new(upstream_settings(&plan)?);
-        let headers = plan.servers.iter().map(|(id, server)| (id.clone(), server.headers()));
-        let (identity, configured) = (identity(&plan), configured(&plan, Credentials::new(headers)));
+        let credentials = Credentials::new(plan.servers.values().map(ServerSettings::credential));
+        let (identity, configured) = (Arc::new(identity(&plan)), configured(&plan, credentials));
         let search = ToolSearch::default();
         // Before anybody publishes: an empty table counts as settled.
         upstreams.apply(plan.servers);
         let snapshots = Arc::new(Snapshots::new(Publisher::first_snapshot(configured)));
-        let publisher =
-            Publisher::new(snapshots.clone(), upstreams.clone(), search.clone(), plan.config.naming);
-        let publisher = tokio::spawn(publisher.run(events));
+        let publisher = Publisher::new(
+            snapshots.clone(),
+            upstreams.clone(),
+            identity.clone(),
+            search.clone(),
+            plan.config.naming,
+        );
+        let (changes, asked) = mpsc::channel(CHANGES);
+        let publisher = tokio::spawn(publisher.run(events, asked));
+        let reloads = Reloads::default();
         let mut registry = Registry::default();
         let (metrics, drain) = (Metrics::register(&mut registry), Drain::new());
         telemetry::register(&mut registry, &trail, &upstreams);
@@ -102,7 +121,7 @@ impl Gateway {
             trail: trail.clone(),
             snapshots: snapshots.clone(),
             search,
-            reloads: Reloads::default(),
+            reloads: reloads.clone(),
             operations: Operations::register(&mut registry),
             limits: plan.config.limits.clone(),
             startup_wait: plan.config.startup_wait,
@@ -112,7 +131,19 @@ impl Gateway {
         });
         let sweeper = tokio::spawn(proxy.clone().sweep_sessions());
         let (registry, shutdown_grace) = (Arc::new(Mutex::new(registry)), plan.config.shutdown_grace);
-        Ok(Self { proxy, upstreams, snapshots, trail, registry, drain, shutdown_grace, publisher, sweeper })
+        Ok(Self {
+            proxy,
+            upstreams,
+            snapshots,
+            trail,
+            registry,
+            drain,
+            changes,
+            reloads,
+            shutdown_grace,
+            publisher,
+            sweeper,
+        })
     }
 
     /// Stops in order: running calls, upstreams, the catalog, the audit trail.

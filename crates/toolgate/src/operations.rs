@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use axum::{
     Router,
     extract::{Request, State},
@@ -14,7 +15,7 @@ use axum::{
 use domain::ServerId;
 use parking_lot::Mutex;
 use prometheus_client::{encoding::text::encode, registry::Registry};
-use proxy::{Proxy, Snapshot, Snapshots};
+use proxy::{Proxy, Reloads, Snapshot, Snapshots};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -36,7 +37,9 @@ pub struct Operations {
     /// Where the port is bound; beside loopback names only this address is accepted as a host name.
     pub address: std::net::SocketAddr,
     /// Servers of the configuration that are not started.
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Arc<ArcSwap<Vec<LeftOut>>>,
+    /// What became of reloads.
+    pub reloads: Reloads,
 }
 
 /// A server of the configuration that is not started.
@@ -109,13 +112,15 @@ async fn status(State(operations): State<Arc<Operations>>) -> axum::response::Js
     let world = operations.snapshots.current();
     let states = operations.upstreams.states();
     let running = states.iter().map(|state| shown(state, &world));
-    let servers: Vec<Value> = running.chain(operations.left_out.iter().map(LeftOut::shown)).collect();
+    let left_out = operations.left_out.load();
+    let servers: Vec<Value> = running.chain(left_out.iter().map(LeftOut::shown)).collect();
     axum::response::Json(json!({
         "version": env!("CARGO_PKG_VERSION"),
         "revision": world.revision,
         "settled": world.settled,
         "sessions": operations.proxy.sessions(),
         "servers": servers,
+        "reload": operations.reloads.to_json(),
     }))
 }
 

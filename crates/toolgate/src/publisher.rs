@@ -6,11 +6,15 @@ use std::{
 };
 
 use catalog::{Catalog, Finding, Listing, Naming};
+use credentials::Credentials;
 use domain::{ServerId, Subject, Target};
 use guardrails::{Cleared, Untrusted};
+use identity::Identity;
 use proxy::{Configured, Snapshot, Snapshots, ToolSearch};
-use tokio::sync::mpsc;
-use upstream::{UpstreamEvent, Upstreams};
+use tokio::sync::{mpsc, oneshot};
+use upstream::{UpstreamEvent, Upstreams, config::ServerSettings};
+
+use crate::gateway::Plan;
 
 /// Most reports that are taken into one snapshot.
 const BATCH: usize = 256;
@@ -18,12 +22,24 @@ const BATCH: usize = 256;
 /// Most findings that are remembered as already reported.
 const MAX_REPORTED: usize = 10_000;
 
+/// A change of the configuration in force. Whoever asks for one has checked it.
+pub enum Change {
+    /// Another configuration as a whole.
+    Reload {
+        /// The configuration.
+        plan: Box<Plan>,
+        /// Gets the revision in which it is in force.
+        revision: oneshot::Sender<u64>,
+    },
+}
+
 /// Builds snapshots.
 pub struct Publisher {
     snapshots: Arc<Snapshots>,
     upstreams: Upstreams,
     naming: Naming,
     configured: Configured,
+    identity: Arc<Identity>,
     search: ToolSearch,
     listings: BTreeMap<ServerId, Cleared<Listing>>,
     reported: HashSet<(ServerId, String, String)>,
@@ -37,19 +53,30 @@ impl Publisher {
     }
 
     /// Makes the publisher of these snapshots.
-    pub fn new(snapshots: Arc<Snapshots>, upstreams: Upstreams, search: ToolSearch, naming: Naming) -> Self {
+    pub fn new(
+        snapshots: Arc<Snapshots>,
+        upstreams: Upstreams,
+        identity: Arc<Identity>,
+        search: ToolSearch,
+        naming: Naming,
+    ) -> Self {
         let world = snapshots.current();
         let (configured, revision) = (world.configured.clone(), world.revision);
         let (listings, reported) = (BTreeMap::new(), HashSet::new());
-        Self { snapshots, upstreams, naming, configured, search, listings, reported, revision }
+        Self { snapshots, upstreams, naming, configured, identity, search, listings, reported, revision }
     }
 
     /// Publishes until the upstreams are gone. Its death freezes the catalog: running and new calls go on with the last
     /// snapshot.
-    pub async fn run(mut self, mut events: mpsc::Receiver<UpstreamEvent>) {
+    pub async fn run(
+        mut self,
+        mut events: mpsc::Receiver<UpstreamEvent>,
+        mut changes: mpsc::Receiver<Change>,
+    ) {
         loop {
             let settled = self.settled_wakings();
             tokio::select! {
+                Some(change) = changes.recv() => self.change(change),
                 event = events.recv() => match event {
                     Some(event) => self.take(event, &mut events),
                     None => return,
@@ -85,6 +112,41 @@ impl Publisher {
         if changed || settled != self.snapshots.current().settled {
             self.publish(settled, wakings);
         }
+    }
+
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Reload { plan, revision } => {
+                self.reload(*plan);
+                // Whoever asked may be gone.
+                let _ = revision.send(self.revision);
+            }
+        }
+    }
+
+    /// Puts another configuration in force: who may call first, then the servers, then the world. Unchanged servers keep
+    /// their connections; a changed one is shown as it was until it has listed anew.
+    fn reload(&mut self, plan: Plan) {
+        let Plan { config, servers, roster, files, .. } = plan;
+        self.identity.reconfigure(config.agent, config.agent_source, config.tokens);
+        let credentials = Credentials::new(servers.values().map(ServerSettings::credential));
+        let is_gone = |server: &&ServerId| !servers.contains_key(*server);
+        for server in self.listings.keys().filter(is_gone).cloned().collect::<Vec<_>>() {
+            self.gone(&server);
+        }
+        self.upstreams.apply(servers);
+        self.naming = config.naming;
+        self.configured = Configured {
+            policy: config.policy,
+            guardrails: self.configured.guardrails.clone(),
+            credentials: Arc::new(credentials),
+            exposure: Arc::new(config.exposure),
+            rate_limits: self.configured.rate_limits.reconfigured(config.rate_limits),
+            roster: Arc::new(roster),
+            files,
+        };
+        let wakings = self.upstreams.wakings();
+        self.publish(self.upstreams.is_settled(), wakings);
     }
 
     /// Takes one report; tells whether the catalog changes.

@@ -10,6 +10,7 @@ use std::{
     thread::available_parallelism,
 };
 
+use arc_swap::ArcSwap;
 use catalog::View;
 use domain::ServerId;
 use proxy::{
@@ -20,10 +21,11 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
     announce::Announcement,
-    config::{Loaded, Source},
+    config::{Loaded, Origin, Source},
     gateway::{Gateway, Plan, StartError},
     listener,
     operations::{LeftOut, Operations},
+    reload::Reloader,
     signals::Signals,
     workers::Workers,
 };
@@ -68,12 +70,15 @@ fn reason(error: &identity::AuthError) -> String {
 ///
 /// # Errors
 /// [`ServeError`] when it cannot start.
-pub async fn run(loaded: Loaded, doors: Doors, state_dir: PathBuf) -> Result<ExitCode, ServeError> {
+pub async fn run(loaded: Loaded, doors: Doors, origin: Origin) -> Result<ExitCode, ServeError> {
     let mut signals = Signals::install()?;
-    let (plan, left_out) = plan(&loaded, state_dir);
+    let (plan, left_out) = plan(&loaded, origin.state_dir.clone());
+    let left_out = Arc::new(ArcSwap::from_pointee(left_out));
     let source = loaded.source.clone();
     let names: Vec<String> = plan.servers.keys().map(ToString::to_string).collect();
     let gateway = Gateway::start(plan)?;
+    let reloader = Reloader::new(&gateway, origin, &loaded, left_out.clone());
+    let reloading = tokio::spawn(reloader.run(signals.reload()));
     let mut http = None;
     if doors != Doors::Stdio {
         let door = HttpDoor::open(&gateway, &loaded, left_out).await?;
@@ -82,6 +87,7 @@ pub async fn run(loaded: Loaded, doors: Doors, state_dir: PathBuf) -> Result<Exi
     }
     let client = (doors != Doors::Http).then(|| serve_stdio(&gateway));
     let failed = wait(&mut signals, client).await;
+    reloading.abort();
     let stopped = tokio::select! {
         () = gateway.stop() => true,
         signal = signals.stop() => {
@@ -136,6 +142,7 @@ impl RunningGateway {
     pub async fn start(loaded: &Loaded, state_dir: PathBuf) -> Result<Self, ServeError> {
         let (plan, left_out) = plan(loaded, state_dir);
         let gateway = Gateway::start(plan)?;
+        let left_out = Arc::new(ArcSwap::from_pointee(left_out));
         let door = HttpDoor::open(&gateway, loaded, left_out).await?;
         Ok(Self { gateway, door })
     }
@@ -158,7 +165,11 @@ impl RunningGateway {
     }
 }
 
-fn plan(loaded: &Loaded, state_dir: PathBuf) -> (Plan, Vec<LeftOut>) {
+/// Servers that are not started; a reload replaces them.
+pub(crate) type SharedLeftOut = Arc<ArcSwap<Vec<LeftOut>>>;
+
+/// Takes what a gateway is put together from out of a configuration.
+pub(crate) fn plan(loaded: &Loaded, state_dir: PathBuf) -> (Plan, Vec<LeftOut>) {
     let (servers, left_out) = split(loaded);
     let files =
         Files { servers: loaded.source.path().map(Path::to_owned), rules: loaded.rules_source.clone() };
@@ -190,7 +201,7 @@ struct HttpDoor {
 }
 
 impl HttpDoor {
-    async fn open(gateway: &Gateway, loaded: &Loaded, left_out: Vec<LeftOut>) -> Result<Self, ServeError> {
+    async fn open(gateway: &Gateway, loaded: &Loaded, left_out: SharedLeftOut) -> Result<Self, ServeError> {
         let listen = &loaded.config.listen;
         if check_exposure(listen, gateway.proxy.requires_token()?)? == Exposed::PlainNetwork {
             eprintln!(
@@ -242,7 +253,7 @@ fn spawn_operations(
     gateway: &Gateway,
     listener: TcpListener,
     address: SocketAddr,
-    left_out: Vec<LeftOut>,
+    left_out: SharedLeftOut,
 ) -> JoinHandle<()> {
     let operations = Operations {
         registry: gateway.registry.clone(),
@@ -251,6 +262,7 @@ fn spawn_operations(
         upstreams: gateway.upstreams.clone(),
         address,
         left_out,
+        reloads: gateway.reloads.clone(),
     };
     let stopping = gateway.drain.stopping().clone();
     tokio::spawn(async move {

@@ -1,15 +1,19 @@
 //! What the process does when it is told something: the first SIGTERM or SIGINT stops it gracefully, a second one at
-//! once; SIGHUP is reserved for reloading and does nothing yet.
+//! once; SIGHUP has the configuration read anew.
 
-use std::{future::pending, io};
+use std::{future::pending, io, sync::Arc};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
+};
 
 /// The signals that the gateway handles.
 pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    reload: Arc<Notify>,
 }
 
 impl Signals {
@@ -22,7 +26,14 @@ impl Signals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
             hangup: signal(SignalKind::hangup())?,
+            reload: Arc::default(),
         })
+    }
+
+    /// Returns what is notified when the configuration is to be read anew. It is, as long as somebody waits for
+    /// [`Signals::stop`].
+    pub fn reload(&self) -> Arc<Notify> {
+        self.reload.clone()
     }
 
     /// Waits until the process is told to stop; returns the signal's name. Cancel safe.
@@ -31,7 +42,7 @@ impl Signals {
             tokio::select! {
                 Some(()) = self.terminate.recv() => return "SIGTERM",
                 Some(()) = self.interrupt.recv() => return "SIGINT",
-                Some(()) = self.hangup.recv() => tracing::info!("SIGHUP does nothing yet; restart to reload"),
+                Some(()) = self.hangup.recv() => self.reload.notify_one(),
                 else => pending().await,
             }
         }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, fmt, path::Path, path::PathBuf, sync::Arc, time::Duration};
 
-use domain::{Secret, ServerId};
+use domain::{Credential, Secret, ServerId};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use url::Url;
@@ -199,6 +199,15 @@ impl ServerSettings {
     /// Returns how long the question for the era may take: above zero, at most [`MAX_PROBE_TIMEOUT_MS`].
     pub const fn probe_timeout(&self) -> Duration {
         self.probe_timeout
+    }
+
+    /// Returns the credential that the configuration gives for the server at its address.
+    pub fn credential(&self) -> Credential {
+        let address = match &self.transport {
+            TransportSettings::Http(http) => http.endpoint().url().as_str(),
+            TransportSettings::Child(_) | TransportSettings::Builtin(_) => "",
+        };
+        Credential::new(self.id.clone(), address, self.headers())
     }
 
     /// Returns the headers that authorize calls; empty unless the server is reached over HTTP.

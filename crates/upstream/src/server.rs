@@ -25,6 +25,9 @@ use crate::{
 
 /// How long a call waits for a server that is just being started again. A restart after a crash takes less.
 const RECONNECT_WAIT: Duration = Duration::from_secs(2);
+/// How long a call waits for a server that has never answered yet, because it is new or its configuration was changed.
+/// The call's own time ends the wait as well.
+const FIRST_WAIT: Duration = Duration::from_secs(60);
 
 /// What is said of a child with several callers.
 const SHARED: &str = "one child serves several callers; what one leaves in it, others may see";
@@ -68,7 +71,7 @@ impl Server {
         let starts_now = settings.startup() == Startup::Eager;
         let health = if starts_now { Health::Starting } else { Health::Lazy };
         Self {
-            credential: Credential::new(settings.id().clone(), settings.headers()),
+            credential: settings.credential(),
             counters: Arc::default(),
             in_flight: InFlight::new(usize::try_from(settings.max_in_flight()).unwrap_or(usize::MAX)),
             stop,
@@ -121,8 +124,9 @@ impl Server {
             return Err(self.unavailable());
         }
         self.wake();
+        let wait = if self.status.lock().is_settled { RECONNECT_WAIT } else { FIRST_WAIT };
         let mut links = self.link.subscribe();
-        let found = timeout(RECONNECT_WAIT, links.wait_for(|link| link.as_ref().is_some_and(is_alive))).await;
+        let found = timeout(wait, links.wait_for(|link| link.as_ref().is_some_and(is_alive))).await;
         let link = found.ok().and_then(|link| link.ok()?.clone());
         link.ok_or_else(|| self.unavailable())
     }

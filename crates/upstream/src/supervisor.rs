@@ -45,8 +45,8 @@ const FAILED_GRACE: Grace =
     Grace { closed: Duration::from_millis(200), terminated: Duration::from_millis(800) };
 /// How long the end of a child's output is waited for once its input is closed; the reader takes less.
 const CAUSE_LIMIT: Duration = Duration::from_secs(1);
-/// How long the calls of a server that was removed or changed may go on.
-const DRAIN_LIMIT: Duration = Duration::from_secs(10);
+/// How long the calls of a server that was removed or changed may go on: as long as any call may take, and a little more.
+const DRAIN_LIMIT: Duration = Duration::from_secs(610);
 
 /// Runs `server` until it is stopped. Its end is the end of the server.
 pub(crate) async fn supervise(server: Arc<Server>, shared: Arc<Shared>) {

@@ -188,7 +188,7 @@ impl Upstreams {
     ) -> Result<Reply, CallError> {
         let id = &permit.subject().server;
         let server = self.server(id).ok_or_else(|| CallError::NotConfigured(id.clone()))?;
-        if credential.server() != id {
+        if !credential.is_for_the_same_as(&server.credential) {
             return Err(CallError::ForeignCredential(id.clone()));
         }
         let Some(ticket) = server.in_flight.enter() else {
@@ -209,6 +209,18 @@ impl Upstreams {
             sent => (link, sent),
         };
         Ok(Reply::new(sent?, link.version.era(), ticket))
+    }
+
+    /// Returns the credential that the configuration gives for `server`, with which its own requests are made.
+    pub fn configured_credential(&self, server: &ServerId) -> Option<Credential> {
+        self.server(server).map(|server| server.credential.clone())
+    }
+
+    /// Tells whether a call with `credential` would not be refused for it: its server is configured, at the address that
+    /// the credential is for.
+    pub fn accepts(&self, credential: &Credential) -> bool {
+        let server = self.server(credential.server());
+        server.is_some_and(|server| credential.is_for_the_same_as(&server.credential))
     }
 
     async fn send(

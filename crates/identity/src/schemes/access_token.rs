@@ -1,8 +1,15 @@
 //! Access token: 32 random bytes of which we keep a hash, bound to agent, user, roles, servers and an expiry.
 //! Where tokens are kept and how they are watched for changes is in `tokens/`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
+use arc_swap::ArcSwap;
 use domain::Clock;
 
 use super::Verdict;
@@ -17,7 +24,9 @@ const MAX_TOKEN_BYTES: usize = 256;
 /// Looks tokens up, first among the configured ones, then in the state directory.
 #[derive(Debug)]
 pub(crate) struct AccessTokens {
-    configured: TokenTable,
+    configured: ArcSwap<TokenTable>,
+    /// A token was configured once, so callers over HTTP need one for the life of the process.
+    was_configured: AtomicBool,
     file: Option<WatchedFile>,
     clock: Arc<dyn Clock>,
 }
@@ -29,7 +38,16 @@ impl AccessTokens {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let file = state_dir.map(|folder| WatchedFile::new(&folder));
-        Self { configured: TokenTable::new(configured), file, clock }
+        let was_configured = AtomicBool::new(!configured.is_empty());
+        Self { configured: ArcSwap::from_pointee(TokenTable::new(configured)), was_configured, file, clock }
+    }
+
+    /// Puts other configured tokens in force: one that is left out dies on its next request.
+    pub(crate) fn replace_configured(&self, configured: Vec<TokenRecord>) {
+        if !configured.is_empty() {
+            self.was_configured.store(true, Ordering::Release);
+        }
+        self.configured.store(Arc::new(TokenTable::new(configured)));
     }
 
     /// A caller on stdio may show a token too, and is then who the token says.
@@ -43,7 +61,7 @@ impl AccessTokens {
 
     /// Tells whether tokens were ever configured; see [`crate::Identity::requires_token`].
     pub(crate) fn are_required(&self) -> Result<bool, AuthError> {
-        if !self.configured.is_empty() {
+        if self.was_configured.load(Ordering::Acquire) {
             return Ok(true);
         }
         let Some(file) = &self.file else { return Ok(false) };
@@ -55,7 +73,7 @@ impl AccessTokens {
             return Err(AuthError::UnknownToken);
         }
         let hash = TokenHash::of(bearer);
-        if let Some(record) = self.configured.find(&hash) {
+        if let Some(record) = self.configured.load().find(&hash) {
             return self.admit(record);
         }
         let Some(file) = &self.file else { return Err(AuthError::UnknownToken) };

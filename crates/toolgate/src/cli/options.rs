@@ -12,7 +12,7 @@ use domain::{AgentId, InvalidName};
 use super::CliError;
 use proxy::{Exposure, StatusTool};
 
-use crate::config::{self, Choices, Compat, Loaded, Surroundings};
+use crate::config::{Choices, Compat, Loaded, Origin};
 
 /// The default agent, as agent-mcp-gateway names it.
 const AGENT_VARIABLE: &str = "GATEWAY_DEFAULT_AGENT";
@@ -85,16 +85,17 @@ impl GatewayOptions {
     /// # Errors
     /// [`CliError`] when there is no usable configuration.
     pub fn load(&self) -> Result<Loaded, CliError> {
+        Ok(self.origin()?.load()?)
+    }
+
+    /// Returns what the configuration is loaded from.
+    ///
+    /// # Errors
+    /// [`CliError`] when the options or the surroundings cannot be used.
+    pub fn origin(&self) -> Result<Origin, CliError> {
         let folder = env::current_dir().map_err(CliError::NoWorkingDirectory)?;
-        let state_dir = self.state.folder()?;
-        let program = env::current_exe().ok();
-        let around = Surroundings {
-            folder: &folder,
-            variable: &variable,
-            program: program.as_deref(),
-            state_dir: &state_dir,
-        };
-        Ok(config::load(&self.choices()?, &around)?)
+        let (choices, state_dir, program) = (self.choices()?, self.state.folder()?, env::current_exe().ok());
+        Ok(Origin { choices, folder, program, state_dir })
     }
 
     fn choices(&self) -> Result<Choices, CliError> {

@@ -17,15 +17,15 @@ pub(super) fn run(options: &ServeOptions) -> Result<ExitCode, CliError> {
 
 /// Loads the configuration, says what is odd about it, and runs the gateway.
 pub(super) fn start(options: &GatewayOptions, doors: Doors) -> Result<ExitCode, CliError> {
-    let loaded = options.load()?;
+    let origin = options.origin()?;
+    let loaded = origin.load()?;
     report(&loaded);
-    let state_dir = options.state.folder()?;
     // Listeners, children and the publisher share this thread; HTTP clients have worker threads of their own.
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::Gateway(error.to_string()))?;
-    let ended = runtime.block_on(service::run(loaded, doors, state_dir));
+    let ended = runtime.block_on(service::run(loaded, doors, origin));
     // A read of standard input cannot be interrupted; do not wait for it.
     runtime.shutdown_background();
     ended.map_err(|error| CliError::Gateway(error.to_string()))

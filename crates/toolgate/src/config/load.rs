@@ -70,6 +70,36 @@ pub struct Surroundings<'a> {
     pub state_dir: &'a Path,
 }
 
+/// What a configuration is loaded from, kept so that it can be loaded again.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// What the command line decides.
+    pub choices: Choices,
+    /// The working directory at the start.
+    pub folder: PathBuf,
+    /// This very program, if it is known.
+    pub program: Option<PathBuf>,
+    /// Where state is kept.
+    pub state_dir: PathBuf,
+}
+
+impl Origin {
+    /// Finds, reads and checks the configuration. Blocks for a few small files.
+    ///
+    /// # Errors
+    /// [`LoadError`] when there is no usable configuration.
+    pub fn load(&self) -> Result<Loaded, LoadError> {
+        let around = Surroundings {
+            folder: &self.folder,
+            // One that is not text counts as not set.
+            variable: &|name| std::env::var(name).ok(),
+            program: self.program.as_deref(),
+            state_dir: &self.state_dir,
+        };
+        load(&self.choices, &around)
+    }
+}
+
 /// A configuration, checked.
 #[derive(Debug)]
 pub struct Loaded {

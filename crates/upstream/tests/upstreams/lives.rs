@@ -181,7 +181,7 @@ fn refusals_before_sending() {
         let params = Params::parse(Some("{\"name\":\"echo\"}".into()), row).unwrap();
         let caller = Caller { version: Version::V2025_11_25, client_info: None, log_level: None, passed: 0 };
         let request = cleared(Outgoing { method: row, params, caller });
-        let foreign = Credential::new(ServerId::new("other").unwrap(), []);
+        let foreign = Credential::new(ServerId::new("other").unwrap(), "", []);
         let refused =
             stage.upstreams.call(&permit("a", "stub", "echo"), request, &foreign).await.err().unwrap();
         assert!(matches!(refused, CallError::ForeignCredential(_)));

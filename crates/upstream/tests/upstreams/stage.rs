@@ -143,7 +143,9 @@ pub(crate) async fn call_on(
     params: String,
     version: Version,
 ) -> Result<Reply, CallError> {
-    let credential = Credential::new(ServerId::new(server).unwrap(), []);
+    let id = ServerId::new(server).unwrap();
+    let nowhere = || Credential::new(id.clone(), "", []);
+    let credential = upstreams.configured_credential(&id).unwrap_or_else(nowhere);
     let row = method("tools/call").unwrap();
     let params = Params::parse(Some(params.into()), row).unwrap();
     let caller = Caller { version, client_info: None, log_level: None, passed: 0 };

@@ -264,7 +264,7 @@ pub(super) fn principal(agent: &str) -> PrincipalKey {
 
 pub(super) fn credential(token: &str) -> Credential {
     let header = ("authorization".to_owned(), Secret::new(format!("Bearer {token}")));
-    Credential::new(server_id(), [header])
+    Credential::new(server_id(), "", [header])
 }
 
 /// Parameters as text; `@` stands for the progress token.
