@@ -33,6 +33,8 @@ mod log_injection;
 mod loops;
 mod not_yet;
 mod principals;
+mod rate_limits;
+mod reload;
 mod same_bytes;
 mod sessions;
 mod shutdown;
