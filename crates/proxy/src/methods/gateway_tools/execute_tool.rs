@@ -3,6 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use domain::ServerId;
 use policy::Denial;
 use protocol::{Edit, MethodRow, Object, Params, splice};
 
@@ -19,6 +20,15 @@ use crate::{
     observe::{self, Note},
 };
 
+const NAME: &str = GatewayTool::ExecuteTool.name();
+
+/// A call that is not made, with whoever it is put on record for.
+struct Refused {
+    admission: Admission,
+    asked: Arc<Asked>,
+    failure: Failure,
+}
+
 /// Begins the call.
 ///
 /// # Errors
@@ -29,15 +39,10 @@ pub(super) async fn start(
     row: &'static MethodRow,
     params: Params,
 ) -> Result<Running, Failure> {
-    let json = params.arguments().unwrap_or("{}");
-    let read = arguments::read::<ExecuteTool<'_>>(GatewayTool::ExecuteTool, json);
-    let aimed = match read {
-        Ok(arguments) => aim(&admission, row, &params, &arguments),
-        Err(failure) => Err((asked(&admission, NAME, "", ""), admission.clone(), failure)),
-    };
-    match aimed {
+    match aim(admission, row, &params) {
         Ok((admission, routed)) => call::start(proxy, admission, routed).await,
-        Err((asked, admission, failure)) => {
+        Err(refused) => {
+            let Refused { admission, asked, failure } = *refused;
             let note = Note::own(NAME, &params, Some(&asked.server), Some(&asked.tool));
             observe::begin(proxy, &admission, &note).await?.failed(&failure);
             Err(failure.asked(Some(&asked)))
@@ -45,33 +50,50 @@ pub(super) async fn start(
     }
 }
 
-const NAME: &str = GatewayTool::ExecuteTool.name();
-
-/// Settles for whom and where the call goes. Server and tool are judged before anybody looks whether they exist, so a
-/// refusal says nothing about that.
+/// Settles for whom and where the call goes.
 fn aim(
+    admission: Admission,
+    row: &'static MethodRow,
+    params: &Params,
+) -> Result<(Admission, Routed), Box<Refused>> {
+    let json = params.arguments().unwrap_or("{}");
+    let refused = |admission: Admission, (server, tool): (&str, &str), failure| {
+        let asked = asked(&admission, NAME, server, tool);
+        Box::new(Refused { admission, asked, failure })
+    };
+    let arguments = match arguments::read::<ExecuteTool<'_>>(GatewayTool::ExecuteTool, json) {
+        Ok(arguments) => arguments,
+        Err(failure) => return Err(refused(admission, ("", ""), failure)),
+    };
+    let address = (arguments.server.as_str(), arguments.tool.as_str());
+    let admission = match identified(admission.clone(), arguments.agent_id.as_deref()) {
+        Ok(admission) => admission,
+        Err(failure) => return Err(refused(admission, address, failure)),
+    };
+    match routed(&admission, row, params, &arguments) {
+        Ok((server, routed)) => Ok((admission.narrowed_to(server), routed)),
+        Err(failure) => Err(refused(admission, address, failure)),
+    }
+}
+
+/// Judges server and tool before anybody looks whether they exist, so that a refusal says nothing about that, and writes
+/// the call.
+fn routed(
     admission: &Admission,
     row: &'static MethodRow,
     params: &Params,
     arguments: &ExecuteTool<'_>,
-) -> Result<(Admission, Routed), (Arc<Asked>, Admission, Failure)> {
-    let failed = |admission: &Admission, failure| {
-        (asked(admission, NAME, &arguments.server, &arguments.tool), admission.clone(), failure)
-    };
-    let admission = identified(admission.clone(), arguments.agent_id.as_deref())
-        .map_err(|failure| failed(admission, failure))?;
-    let policy = &admission.world().configured.policy;
-    let verdict = policy.judge(admission.principal(), &arguments.server, Some(&arguments.tool));
+) -> Result<(ServerId, Routed), Failure> {
+    let ExecuteTool { server, tool, .. } = arguments;
+    let verdict = admission.world().configured.policy.judge(admission.principal(), server, Some(tool));
     if let Some(denial) = Denial::of(&verdict) {
-        let failure = Failure::Denied { what: "tool", name: shown(&arguments.tool), denial };
-        return Err(failed(&admission, failure));
+        return Err(Failure::Denied { what: "tool", name: shown(tool), denial });
     }
-    let server = get_server_tools::configured(&admission, &arguments.server).cloned();
-    let server = server.map_err(|failure| failed(&admission, failure))?;
-    let params = rewritten(row, params, arguments).map_err(|failure| failed(&admission, failure))?;
-    let asked = asked(&admission, NAME, &arguments.server, &arguments.tool);
+    let id = get_server_tools::configured(admission, server)?.clone();
+    let params = rewritten(row, params, arguments)?;
+    let asked = Some(asked(admission, NAME, server, tool));
     let time = arguments.timeout_ms.filter(|limit_ms| *limit_ms > 0).map(Duration::from_millis);
-    Ok((admission.narrowed_to(server), Routed { row, params, asked: Some(asked), time }))
+    Ok((id, Routed { row, params, asked, time }))
 }
 
 /// Puts the tool's name and arguments in the place of ours; every other member, `_meta` first of all, stays.
