@@ -24,6 +24,7 @@ mod correlation;
 mod crash;
 mod disk;
 mod doors;
+mod exposure;
 mod gone_clients;
 mod headers;
 mod http_upstreams;

@@ -111,6 +111,18 @@ pub(super) fn read<'a, T: Deserialize<'a>>(tool: GatewayTool, json: &'a str) -> 
     serde_json::from_str(json).map_err(|error| wrong(tool, &error.to_string()))
 }
 
+/// Reads the arguments of `execute_tool`.
+///
+/// # Errors
+/// [`Failure::Arguments`].
+pub(super) fn read_execute(json: &str) -> Result<ExecuteTool<'_>, Failure> {
+    let read: ExecuteTool<'_> = read(GatewayTool::ExecuteTool, json)?;
+    if read.args.is_some_and(|args| !args.get().starts_with('{')) {
+        return Err(wrong(GatewayTool::ExecuteTool, "`args` must be an object"));
+    }
+    Ok(read)
+}
+
 /// Reads the arguments of `search_tools`.
 pub(super) fn read_search(json: &str) -> Result<SearchTools, Failure> {
     let read: SearchTools = read(GatewayTool::SearchTools, json)?;

@@ -61,7 +61,7 @@ fn aim(
         let asked = asked(&admission, NAME, server, tool);
         Box::new(Refused { admission, asked, failure })
     };
-    let arguments = match arguments::read::<ExecuteTool<'_>>(GatewayTool::ExecuteTool, json) {
+    let arguments = match arguments::read_execute(json) {
         Ok(arguments) => arguments,
         Err(failure) => return Err(refused(admission, ("", ""), failure)),
     };
@@ -103,9 +103,6 @@ fn rewritten(
     arguments: &ExecuteTool<'_>,
 ) -> Result<Params, Failure> {
     let args = arguments.args.map_or("{}", |args| args.get());
-    if !args.starts_with('{') {
-        return Err(arguments::wrong(GatewayTool::ExecuteTool, "`args` must be an object"));
-    }
     let object = Object::parse(params.raw(), &[]).map_err(protocol::BadParams::from)?;
     let (Some(name_at), Some(arguments_at)) = (object.span("name"), object.span("arguments")) else {
         return Err(arguments::wrong(GatewayTool::ExecuteTool, "`server` and `tool` are needed"));

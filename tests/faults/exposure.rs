@@ -1,0 +1,175 @@
+//! How clients see tools: the gateway's own tools, who may call what through them, and what the trail says of it.
+
+use protocol::Era;
+use serde_json::{Value, json};
+
+use crate::client::{Client, text};
+use crate::gateway::{Gateway, Place, child};
+use crate::limit::{USUAL, eventually, within};
+
+fn rules() -> Value {
+    json!({
+        "agents": {
+            "wide": {"allow": {"servers": ["*"]}},
+            "narrow": {"allow": {"servers": ["one"], "tools": {"one": ["echo"]}}},
+            "default": {"allow": {"servers": ["two"]}},
+        },
+        "defaults": {"deny_on_missing_agent": false},
+    })
+}
+
+async fn serve(exposure: &str) -> (Place, Gateway) {
+    let place = Place::configured(json!({
+        "servers": {"one": child(&[]), "two": child(&[])},
+        "rules": rules(),
+        "exposure": {"http": exposure},
+    }));
+    let gateway = place.serve().await;
+    gateway.ready().await;
+    (place, gateway)
+}
+
+async fn execute(client: &mut Client, agent: &str, server: &str, tool: &str) -> Value {
+    let arguments = json!({"agent_id": agent, "server": server, "tool": tool, "args": {"text": "x"}});
+    client.call("execute_tool", arguments).await["result"].clone()
+}
+
+fn code(result: &Value) -> &str {
+    result["structuredContent"]["error"]["code"].as_str().unwrap_or_default()
+}
+
+#[test]
+fn an_agent_reaches_what_its_rules_say_and_learns_nothing_else() {
+    within(USUAL, async {
+        let (_place, gateway) = serve("discovery").await;
+        for era in [Era::Legacy, Era::Modern] {
+            let mut client = gateway.client(era).await;
+            assert_eq!(client.tools().await, ["list_servers", "get_server_tools", "execute_tool"]);
+            let answered = execute(&mut client, "narrow", "one", "echo").await;
+            assert_eq!(answered["content"][0]["text"], "x");
+            // Hidden, absent and nonsensical look the same: the rule is told, and never what exists.
+            for (server, tool) in [("one", "write"), ("one", "nosuch"), ("two", "echo"), ("nosuch", "echo"), ("", "")] {
+                let refused = execute(&mut client, "narrow", server, tool).await;
+                assert_eq!((&refused["isError"], code(&refused)), (&json!(true), "DENIED_BY_POLICY"), "{server} {tool}");
+            }
+            let unknown = execute(&mut client, "wide", "one", "nosuch").await;
+            assert_eq!(code(&unknown), "TOOL_NOT_FOUND");
+            let ghost = execute(&mut client, "ghost", "one", "echo").await;
+            assert_eq!(code(&ghost), "DENIED_BY_POLICY");
+            // Without a name the rules' `default` stands in.
+            let listed = client.call("list_servers", json!({})).await;
+            assert_eq!(listed["result"]["structuredContent"]["result"][0]["name"], "two");
+            // A tool of a server cannot be called past the discovery tools.
+            assert_eq!(client.call("one__echo", json!({"text": "x"})).await["error"]["code"], -32602);
+        }
+        // The end of the last call is written a moment after its answer.
+        eventually(|| async { gateway.trail.calls().values().all(|call| call.end.is_some()).then_some(()) }).await;
+        let claimed = gateway.trail.lines().into_iter().filter(|line| line["agent_source"] == "claimed").count();
+        assert!(claimed > 10, "{claimed}");
+    });
+}
+
+#[test]
+fn a_tokens_agent_cannot_be_changed_by_an_argument() {
+    within(USUAL, async {
+        let (place, gateway) = serve("discovery").await;
+        let (token, _) = place.token(&["--agent", "narrow"]).await;
+        let mut client = gateway.door().with_token(&token).open(Era::Modern).await;
+        let refused = execute(&mut client, "wide", "two", "echo").await;
+        assert_eq!(code(&refused), "INVALID_AGENT_ID", "{refused}");
+        let own = execute(&mut client, "narrow", "one", "echo").await;
+        assert_eq!(own["content"][0]["text"], "x");
+        let unnamed = client.call("execute_tool", json!({"server": "one", "tool": "echo", "args": {"text": "y"}})).await;
+        assert_eq!(text(&unnamed), "y");
+    });
+}
+
+#[test]
+fn a_search_finds_only_what_may_be_called_and_calls_it() {
+    within(USUAL, async {
+        let (_place, gateway) = serve("search").await;
+        let mut client = gateway.client(Era::Modern).await;
+        assert_eq!(client.tools().await, ["search_tools", "execute_tool"]);
+        let search = json!({"query": "echo the text", "agent_id": "narrow", "limit": 50});
+        let found = client.call("search_tools", search).await["result"].clone();
+        let tools = found["structuredContent"]["tools"].as_array().expect("tools").clone();
+        assert_eq!(tools.len(), 1, "{found}");
+        assert_eq!((&tools[0]["server"], &tools[0]["tool"]), (&json!("one"), &json!("echo")));
+        assert!(found["content"][0]["text"].as_str().is_some_and(|text| text.starts_with("one: echo(")), "{found}");
+        let full = json!({"query": "echo", "agent_id": "wide", "server": "two", "detail": "full"});
+        let found = client.call("search_tools", full).await["result"].clone();
+        assert_eq!(found["structuredContent"]["tools"][0]["server"], "two");
+        assert!(found["structuredContent"]["tools"][0]["inputSchema"].is_object(), "{found}");
+        let answered = execute(&mut client, "narrow", "one", "echo").await;
+        assert_eq!(answered["content"][0]["text"], "x");
+    });
+}
+
+#[test]
+fn automatic_exposure_weighs_what_the_caller_may_use() {
+    within(USUAL, async {
+        let place = Place::configured(json!({
+            "servers": {"one": child(&[])},
+            "exposure": {"http": "auto", "auto_tokens": 10},
+        }));
+        let gateway = place.serve().await;
+        gateway.ready().await;
+        let mut client = gateway.client(Era::Modern).await;
+        assert_eq!(client.tools().await, ["search_tools", "execute_tool"]);
+        // What was listed before the change can still be called.
+        assert_eq!(text(&client.call("one__echo", json!({"text": "x"})).await), "x");
+        let place = Place::configured(json!({"servers": {"one": child(&[])}, "exposure": {"http": "auto"}}));
+        let gateway = place.serve().await;
+        gateway.ready().await;
+        let mut client = gateway.client(Era::Modern).await;
+        assert!(client.tools().await.contains(&"one__echo".to_owned()));
+    });
+}
+
+#[test]
+fn the_shortest_time_counts_and_wrong_arguments_are_named() {
+    within(USUAL, async {
+        let (_place, gateway) = serve("discovery").await;
+        let mut client = gateway.client(Era::Modern).await;
+        let slow = json!({"agent_id": "wide", "server": "one", "tool": "echo", "args": {"text": "x", "delay_ms": 5_000}, "timeout_ms": 50});
+        let late = client.call("execute_tool", slow).await["result"].clone();
+        let error = &late["structuredContent"]["error"];
+        assert_eq!((&error["code"], &error["outcome"]), (&json!("TIMEOUT"), &json!("unknown")), "{late}");
+        assert_eq!(error["message"], "Tool execution timed out after 50ms");
+        for wrong in [json!({"args": []}), json!({"server": 1}), json!({"extra": 1}), json!({"timeout_ms": -1})] {
+            let refused = client.call("execute_tool", wrong.clone()).await["result"].clone();
+            assert_eq!(code(&refused), "INVALID_PARAMS", "{wrong} {refused}");
+        }
+    });
+}
+
+#[test]
+fn direct_listings_show_what_may_be_called() {
+    within(USUAL, async {
+        let (place, gateway) = serve("direct").await;
+        let (token, _) = place.token(&["--agent", "narrow"]).await;
+        let mut client = gateway.door().with_token(&token).open(Era::Modern).await;
+        assert_eq!(client.tools().await, ["one__echo"]);
+        assert_eq!(text(&client.call("one__echo", json!({"text": "x"})).await), "x");
+        for hidden in ["one__write", "two__echo", "nosuch"] {
+            assert_eq!(client.call(hidden, json!({})).await["error"]["code"], -32602, "{hidden}");
+        }
+        let mut only = gateway.door().only("two").with_token(&token).open(Era::Modern).await;
+        assert!(only.tools().await.is_empty());
+    });
+}
+
+#[test]
+fn metrics_are_kept_per_agent_and_operation() {
+    within(USUAL, async {
+        let (_place, gateway) = serve("discovery").await;
+        let mut client = gateway.client(Era::Modern).await;
+        for _ in 0..3 {
+            execute(&mut client, "wide", "one", "echo").await;
+        }
+        execute(&mut client, "narrow", "two", "echo").await;
+        let of = |agent: &'static str| format!("agent=\"{agent}\",operation=\"execute_tool\"");
+        assert_eq!(gateway.metric("toolgate_operation_seconds_count", &of("wide")).await, 3.0);
+        assert_eq!(gateway.metric("toolgate_operation_errors_total", &of("narrow")).await, 1.0);
+    });
+}
