@@ -1,8 +1,15 @@
 //! What a person sees at the start: where the gateway is, what to paste into a client, a line to try it with.
+//! What users of agent-mcp-gateway see is in `peer`.
 
 use std::{fmt::Write, net::SocketAddr, path::Path};
 
 use serde_json::json;
+
+mod adopted;
+mod peer;
+
+pub use adopted::adopted;
+pub use peer::{AnnouncedServer, PeerAnnouncement, RulesFacts, ServerState, Transport, UnknownAgents};
 
 /// The facts to announce.
 pub struct Announcement<'a> {

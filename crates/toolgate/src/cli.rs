@@ -28,6 +28,8 @@ mod tools;
 mod uninstall;
 mod validate;
 
+use crate::peer_variables::PeerTransport;
+
 pub use error::CliError;
 pub use options::{GatewayOptions, ServeOptions, StateOptions};
 
@@ -134,7 +136,7 @@ Example:
 /// Does what the command line says.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
-        None if launched_by_client() => stdio::run(&cli.gateway),
+        None if is_meant_for_stdio() => stdio::run(&cli.gateway),
         None => serve::run(&ServeOptions { gateway: cli.gateway, stdio: false }),
         Some(Command::Serve(options)) => serve::run(&options),
         Some(Command::Stdio(options)) => stdio::run(&options),
@@ -155,6 +157,15 @@ pub fn run(cli: Cli) -> ExitCode {
         Some(Command::Demo) => demo::run(),
     };
     done.unwrap_or_else(|error| error.report())
+}
+
+/// Tells what the bare command means: what agent-mcp-gateway's variable says, else whether a client launched us.
+fn is_meant_for_stdio() -> bool {
+    match options::transport_of_peer() {
+        Some(PeerTransport::Stdio) => true,
+        Some(PeerTransport::Http) => false,
+        None => launched_by_client(),
+    }
 }
 
 /// Tells whether standard input is a pipe or a socket, as it is when an MCP client starts a server.

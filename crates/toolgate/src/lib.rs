@@ -9,6 +9,7 @@ pub mod demo_server;
 pub mod gateway;
 pub mod listener;
 pub mod operations;
+pub mod peer_variables;
 pub mod publisher;
 mod reload;
 pub mod service;

@@ -20,7 +20,7 @@ use proxy::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
-    announce::Announcement,
+    announce::{self, Announcement},
     config::{Loaded, Origin, Source},
     gateway::{Gateway, Plan, StartError},
     listener,
@@ -79,6 +79,10 @@ pub async fn run(loaded: Loaded, doors: Doors, origin: Origin) -> Result<ExitCod
     let gateway = Gateway::start(plan)?;
     let reloader = Reloader::new(&gateway, origin, &loaded, left_out.clone());
     let reloading = tokio::spawn(reloader.run(signals.reload()));
+    if matches!(source, Source::Adopted(_)) {
+        // Whoever started us without a terminal may have closed stderr; that is no reason not to serve.
+        let _ = io::stderr().write_all(announce::adopted(&loaded, doors, gateway.trail.path()).as_bytes());
+    }
     let mut http = None;
     if doors != Doors::Stdio {
         let door = HttpDoor::open(&gateway, &loaded, left_out).await?;

@@ -4,6 +4,7 @@
 use std::{fmt::Write, path::Path};
 
 use domain::AgentId;
+use policy::{Reading, Rules};
 use proxy::{Exposure, StatusTool};
 
 /// The facts to announce.
@@ -77,36 +78,58 @@ pub enum Transport {
     Both,
 }
 
+// === impl UnknownAgents ===
+
+impl UnknownAgents {
+    /// Returns what these rules make of them. `deny_on_missing_agent: false` lets them in only as the peer reads it.
+    pub const fn under(rules: &Rules) -> Self {
+        match (rules.reading(), rules.denies_missing_agent()) {
+            (Reading::AgentMcpGateway, false) => Self::Allowed,
+            (Reading::AgentMcpGateway | Reading::Strict | Reading::Own, true)
+            | (Reading::Strict | Reading::Own, false) => Self::Denied,
+        }
+    }
+}
+
 // === impl PeerAnnouncement ===
 
 impl PeerAnnouncement<'_> {
-    /// Returns the text for stderr. Control characters in it are escaped, line ends aside.
+    /// Returns the text for stderr. Control characters in names and paths are escaped.
     pub fn text(&self) -> String {
         let sections =
             [self.files(), self.warned(), self.started(), self.in_force(), format!("{}\n", self.ready())];
         let sections = sections.into_iter().filter(|section| !section.is_empty());
-        escaped(&sections.collect::<Vec<_>>().join("\n"))
+        sections.collect::<Vec<_>>().join("\n")
     }
 
     fn files(&self) -> String {
         let mut text = String::new();
         let _ = match self.servers_file {
-            Some(file) => writeln!(text, "Loading MCP server configuration from: {}", file.display()),
+            Some(file) => writeln!(text, "Loading MCP server configuration from: {}", shown(file.display())),
             None => writeln!(text, "No MCP server configuration found: serving the built-in demo"),
         };
         let _ = match &self.rules {
-            Some(rules) => writeln!(text, "Loading gateway rules from: {}", rules.file.display()),
+            Some(rules) => writeln!(text, "Loading gateway rules from: {}", shown(rules.file.display())),
             None => writeln!(text, "No gateway rules found: every agent may use every tool"),
         };
-        let _ = writeln!(text, "Audit log will be written to: {}", self.audit.display());
+        let _ = writeln!(text, "Audit log will be written to: {}", shown(self.audit.display()));
         if let Some(agent) = self.fallback_agent {
             let _ = writeln!(text, "Default agent for fallback chain: {agent}");
         }
-        text.push_str(match self.status_tool {
-            StatusTool::Offered => "Debug mode: ENABLED (get_gateway_status tool available)\n",
-            StatusTool::Hidden => "Debug mode: DISABLED (use --debug or GATEWAY_DEBUG=true to enable)\n",
-        });
+        let _ = writeln!(text, "Debug mode: {}", self.debug_mode());
         text
+    }
+
+    const fn debug_mode(&self) -> &'static str {
+        match (self.status_tool, self.exposure) {
+            (StatusTool::Hidden, _) => "DISABLED (use --debug or GATEWAY_DEBUG=true to enable)",
+            (StatusTool::Offered, Exposure::Direct) => {
+                "ENABLED (without get_gateway_status tool: the exposure is direct)"
+            }
+            (StatusTool::Offered, Exposure::Discovery | Exposure::Search | Exposure::Auto) => {
+                "ENABLED (get_gateway_status tool available)"
+            }
+        }
     }
 
     fn warned(&self) -> String {
@@ -115,7 +138,7 @@ impl PeerAnnouncement<'_> {
         }
         let mut text = "Configuration warnings:\n".to_owned();
         for warning in self.warnings {
-            let _ = writeln!(text, "  - {warning}");
+            let _ = writeln!(text, "  - {}", shown(warning));
         }
         text
     }
@@ -123,16 +146,14 @@ impl PeerAnnouncement<'_> {
     fn started(&self) -> String {
         let is_used = |server: &&AnnouncedServer<'_>| !matches!(server.state, ServerState::LeftOut(_));
         let mut text = "Initializing proxy connections to downstream servers...\n".to_owned();
-        let _ = writeln!(
-            text,
-            "  - {} proxy client(s) initialized",
-            self.servers.iter().filter(is_used).count()
-        );
-        for AnnouncedServer { name, state } in self.servers {
-            let _ = match state {
+        let _ =
+            writeln!(text, "  - {} proxy client(s) initialized", self.servers.iter().filter(is_used).count());
+        for server in self.servers {
+            let name = shown(server.name);
+            let _ = match server.state {
                 ServerState::Starting => writeln!(text, "    * {name}: starting"),
                 ServerState::Lazy => writeln!(text, "    * {name}: starts with its first request"),
-                ServerState::LeftOut(reason) => writeln!(text, "    * {name}: left out: {reason}"),
+                ServerState::LeftOut(reason) => writeln!(text, "    * {name}: left out: {}", shown(reason)),
             };
         }
         text.push_str("  - Metrics collector initialized\n");
@@ -159,7 +180,9 @@ impl PeerAnnouncement<'_> {
 
     fn tools(&self) -> String {
         let gateway_tools = match self.exposure {
-            Exposure::Direct => return "Tools of all servers offered directly, without gateway tools".to_owned(),
+            Exposure::Direct => {
+                return "Tools of all servers offered directly, without gateway tools".to_owned();
+            }
             Exposure::Discovery => ["list_servers", "get_server_tools", "execute_tool"].as_slice(),
             Exposure::Search | Exposure::Auto => ["search_tools", "execute_tool"].as_slice(),
         };
@@ -170,7 +193,9 @@ impl PeerAnnouncement<'_> {
         let names: Vec<&str> = gateway_tools.iter().copied().chain(status).collect();
         let listed = format!("{} gateway tools available: {}", names.len(), names.join(", "));
         match self.exposure {
-            Exposure::Auto => format!("Tools of all servers offered directly while they are few, then {listed}"),
+            Exposure::Auto => {
+                format!("Tools of all servers offered directly while they are few, then {listed}")
+            }
             Exposure::Direct | Exposure::Discovery | Exposure::Search => listed,
         }
     }
@@ -184,9 +209,12 @@ impl PeerAnnouncement<'_> {
     }
 }
 
-/// Names and paths come from files that others may have written: they must not drive the terminal.
-fn escaped(text: &str) -> String {
-    let is_harmful = |sign: char| sign.is_control() && sign != '\n';
-    let shown = |sign: char| if is_harmful(sign) { sign.escape_default().collect() } else { vec![sign] };
-    text.chars().flat_map(shown).collect()
+/// Escapes control characters. Names and paths come from files that others may have written: they must neither drive the
+/// terminal nor look like lines of ours.
+fn shown(text: impl ToString) -> String {
+    let escape = |sign: char| if sign.is_control() { sign.escape_default().collect() } else { vec![sign] };
+    text.to_string().chars().flat_map(escape).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,11 @@ use domain::{AgentId, InvalidName};
 use super::CliError;
 use proxy::{Exposure, StatusTool};
 
-use crate::config::{Choices, Compat, Loaded, Origin};
+use crate::{
+    config::{Choices, Compat, Loaded, Origin},
+    peer_variables::{PeerTransport, PeerVariables},
+};
 
-/// The default agent, as agent-mcp-gateway names it.
-const AGENT_VARIABLE: &str = "GATEWAY_DEFAULT_AGENT";
 /// Our folder inside the folder of all state.
 const STATE_FOLDER: &str = "toolgate";
 
@@ -100,18 +101,21 @@ impl GatewayOptions {
 
     fn choices(&self) -> Result<Choices, CliError> {
         let named = |file: &Option<PathBuf>| file.clone().filter(|file| !file.as_os_str().is_empty());
+        let peer = PeerVariables::read(&variable).map_err(|error| CliError::Gateway(error.to_string()))?;
+        let address = (peer.http_host, peer.http_port);
         Ok(Choices {
             file: named(&self.config),
             rules: named(&self.rules),
             listen: self.listen,
             operations: self.ops_listen,
             agent: self.agent.clone(),
-            fallback_agent: agent_of(variable(AGENT_VARIABLE).as_deref())?,
+            fallback_agent: peer.fallback_agent,
+            fallback_address: address,
             compat: self.compat.map_or(Compat::Toolgate, |Peer::AgentMcpGateway| Compat::AgentMcpGateway),
             exposure: self.exposure,
-            status_tool: if self.debug { StatusTool::Offered } else { StatusTool::Hidden },
-            audit: None,
-            startup: None,
+            status_tool: if self.debug { StatusTool::Offered } else { peer.status_tool },
+            audit: peer.audit,
+            startup: peer.startup,
         })
     }
 }
@@ -138,14 +142,14 @@ fn state_folder(chosen: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>
     }
 }
 
-fn agent_of(name: Option<&str>) -> Result<Option<AgentId>, CliError> {
-    let name = name.filter(|name| !name.is_empty());
-    let parsed = name.map(parse_agent).transpose();
-    parsed.map_err(|error| CliError::Gateway(format!("{AGENT_VARIABLE}: {error}")))
-}
-
 fn parse_agent(name: &str) -> Result<AgentId, InvalidName> {
     AgentId::new(name)
+}
+
+/// Returns where agent-mcp-gateway's variables have clients served, if they say so.
+pub(super) fn transport_of_peer() -> Option<PeerTransport> {
+    // A faulty variable is reported when the command that is meant reads them all.
+    PeerVariables::read(&variable).ok()?.transport
 }
 
 /// Reads a variable. One that is not text counts as not set.
@@ -175,10 +179,4 @@ mod tests {
         check(None, &[], None);
     }
 
-    #[test]
-    fn the_other_gateways_variable_names_the_agent() {
-        assert_eq!(agent_of(Some("a")).expect("a name").as_ref().map(AgentId::as_str), Some("a"));
-        assert_eq!(agent_of(Some("")).expect("empty counts as not set"), None);
-        assert!(agent_of(Some("a\n")).is_err());
-    }
 }

@@ -27,9 +27,9 @@ pub(super) fn print(text: &str) -> io::Result<()> {
     output.flush()
 }
 
-/// Says on standard error what is odd about a configuration that is used all the same: standard output may belong to
-/// the protocol.
-pub(super) fn warn(loaded: &Loaded) {
+/// Says on standard error which servers of a configuration are left out, and why: standard output may belong to the
+/// protocol.
+pub(super) fn warn_of_faults(loaded: &Loaded) {
     for (id, checked) in &loaded.servers {
         let Err(fault) = checked else { continue };
         for diagnostic in fault.diagnostics() {
@@ -37,6 +37,10 @@ pub(super) fn warn(loaded: &Loaded) {
         }
         eprintln!("The server `{}` is left out; the others run.\n", printable(id.as_str()));
     }
+}
+
+/// Says on standard error what works and is probably not as intended.
+pub(super) fn warn(loaded: &Loaded) {
     for warning in &loaded.warnings {
         eprintln!("{warning}\n");
     }

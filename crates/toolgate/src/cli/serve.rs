@@ -33,7 +33,11 @@ pub(super) fn start(options: &GatewayOptions, doors: Doors) -> Result<ExitCode, 
 
 /// Says on stderr what is odd about the configuration. None of it stops the gateway.
 fn report(loaded: &Loaded) {
-    output::warn(loaded);
+    output::warn_of_faults(loaded);
+    // The lines at the start list the warnings of adopted files.
+    if !matches!(loaded.source, Source::Adopted(_)) {
+        output::warn(loaded);
+    }
     let has_servers_of_its_own = matches!(loaded.source, Source::Adopted(_));
     if has_servers_of_its_own && loaded.config.policy.rules().is_none() && loaded.config.tokens.is_empty() {
         eprintln!("There is no policy: callers on this machine may use every tool of every server.\n");

@@ -1,6 +1,6 @@
 //! Checks the parts of a configuration that are not servers, each by the crate that owns it.
 
-use std::{path::Path, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, path::Path, path::PathBuf, time::Duration};
 
 use domain::{AgentId, AgentSource, ConfigFault};
 use identity::TokenRecord;
@@ -60,7 +60,9 @@ type Placed = (Vec<String>, ConfigFault);
 impl Config {
     /// Builds the configuration of a gateway that has no file of its own.
     pub(super) fn without_file(choices: &Choices, around: &Surroundings<'_>) -> Result<Self, LoadError> {
-        Self::build(GatewayConfig::default(), around.folder, choices, around).map_err(|faults| {
+        let mut written = GatewayConfig::default();
+        choices.fall_back_to_peer(&mut written);
+        Self::build(written, around.folder, choices, around).map_err(|faults| {
             let plain =
                 |(path, fault): &Placed| Diagnostic::new(Severity::Error, fault.problem()).at_path(path);
             LoadError::Refused { faults: faults.iter().map(plain).collect(), warnings: Vec::new() }
@@ -121,6 +123,15 @@ impl Config {
 }
 
 impl Choices {
+    fn fall_back_to_peer(&self, written: &mut GatewayConfig) {
+        let usual: Option<SocketAddr> = written.listen.address.parse().ok();
+        if let (Some(mut address), (ip, port)) = (usual, self.fallback_address) {
+            address.set_ip(ip.unwrap_or(address.ip()));
+            address.set_port(port.unwrap_or(address.port()));
+            written.listen.address = address.to_string();
+        }
+    }
+
     fn override_listeners(&self, written: &mut GatewayConfig) {
         if let Some(address) = self.listen {
             written.listen.address = address.to_string();

@@ -1,6 +1,9 @@
 //! From the command line's choices to a configuration in force, or to the list of everything that is wrong.
 
-use std::{net::SocketAddr, path::Path, path::PathBuf};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+};
 
 use domain::{AgentId, ServerId};
 use indexmap::IndexMap;
@@ -33,6 +36,8 @@ pub struct Choices {
     pub agent: Option<AgentId>,
     /// agent-mcp-gateway's agent for callers that name none.
     pub fallback_agent: Option<AgentId>,
+    /// agent-mcp-gateway's address and port for clients; `toolgate.yaml` has its own.
+    pub fallback_address: (Option<IpAddr>, Option<u16>),
     /// The file of the rules; none: it is looked for.
     pub rules: Option<PathBuf>,
     /// Whose reading of the files counts.
