@@ -48,9 +48,15 @@ fn an_agent_reaches_what_its_rules_say_and_learns_nothing_else() {
             let answered = execute(&mut client, "narrow", "one", "echo").await;
             assert_eq!(answered["content"][0]["text"], "x");
             // Hidden, absent and nonsensical look the same: the rule is told, and never what exists.
-            for (server, tool) in [("one", "write"), ("one", "nosuch"), ("two", "echo"), ("nosuch", "echo"), ("", "")] {
+            for (server, tool) in
+                [("one", "write"), ("one", "nosuch"), ("two", "echo"), ("nosuch", "echo"), ("", "")]
+            {
                 let refused = execute(&mut client, "narrow", server, tool).await;
-                assert_eq!((&refused["isError"], code(&refused)), (&json!(true), "DENIED_BY_POLICY"), "{server} {tool}");
+                assert_eq!(
+                    (&refused["isError"], code(&refused)),
+                    (&json!(true), "DENIED_BY_POLICY"),
+                    "{server} {tool}"
+                );
             }
             let unknown = execute(&mut client, "wide", "one", "nosuch").await;
             assert_eq!(code(&unknown), "TOOL_NOT_FOUND");
@@ -63,8 +69,10 @@ fn an_agent_reaches_what_its_rules_say_and_learns_nothing_else() {
             assert_eq!(client.call("one__echo", json!({"text": "x"})).await["error"]["code"], -32602);
         }
         // The end of the last call is written a moment after its answer.
-        eventually(|| async { gateway.trail.calls().values().all(|call| call.end.is_some()).then_some(()) }).await;
-        let claimed = gateway.trail.lines().into_iter().filter(|line| line["agent_source"] == "claimed").count();
+        eventually(|| async { gateway.trail.calls().values().all(|call| call.end.is_some()).then_some(()) })
+            .await;
+        let claimed =
+            gateway.trail.lines().into_iter().filter(|line| line["agent_source"] == "claimed").count();
         assert!(claimed > 10, "{claimed}");
     });
 }
@@ -79,7 +87,9 @@ fn a_tokens_agent_cannot_be_changed_by_an_argument() {
         assert_eq!(code(&refused), "INVALID_AGENT_ID", "{refused}");
         let own = execute(&mut client, "narrow", "one", "echo").await;
         assert_eq!(own["content"][0]["text"], "x");
-        let unnamed = client.call("execute_tool", json!({"server": "one", "tool": "echo", "args": {"text": "y"}})).await;
+        let unnamed = client
+            .call("execute_tool", json!({"server": "one", "tool": "echo", "args": {"text": "y"}}))
+            .await;
         assert_eq!(text(&unnamed), "y");
     });
 }
@@ -95,7 +105,10 @@ fn a_search_finds_only_what_may_be_called_and_calls_it() {
         let tools = found["structuredContent"]["tools"].as_array().expect("tools").clone();
         assert_eq!(tools.len(), 1, "{found}");
         assert_eq!((&tools[0]["server"], &tools[0]["tool"]), (&json!("one"), &json!("echo")));
-        assert!(found["content"][0]["text"].as_str().is_some_and(|text| text.starts_with("one: echo(")), "{found}");
+        assert!(
+            found["content"][0]["text"].as_str().is_some_and(|text| text.starts_with("one: echo(")),
+            "{found}"
+        );
         let full = json!({"query": "echo", "agent_id": "wide", "server": "two", "detail": "full"});
         let found = client.call("search_tools", full).await["result"].clone();
         assert_eq!(found["structuredContent"]["tools"][0]["server"], "two");
@@ -136,7 +149,9 @@ fn the_shortest_time_counts_and_wrong_arguments_are_named() {
         let error = &late["structuredContent"]["error"];
         assert_eq!((&error["code"], &error["outcome"]), (&json!("TIMEOUT"), &json!("unknown")), "{late}");
         assert_eq!(error["message"], "Tool execution timed out after 50ms");
-        for wrong in [json!({"args": []}), json!({"server": 1}), json!({"extra": 1}), json!({"timeout_ms": -1})] {
+        for wrong in
+            [json!({"args": []}), json!({"server": 1}), json!({"extra": 1}), json!({"timeout_ms": -1})]
+        {
             let refused = client.call("execute_tool", wrong.clone()).await["result"].clone();
             assert_eq!(code(&refused), "INVALID_PARAMS", "{wrong} {refused}");
         }

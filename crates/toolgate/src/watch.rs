@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify::{
+    Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _,
+    event::{AccessKind, AccessMode},
+};
 use tokio::{
     sync::Notify,
     time::{Instant, timeout, timeout_at},
@@ -24,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const POLL: Duration = Duration::from_secs(5);
 /// The most that is read of a file; no configuration is larger.
 const MAX_BYTES: u64 = 1 << 20;
+/// The most links from one file to the next whose folders are watched; what lies behind more is the clock's.
+const MAX_LINKS: usize = 8;
 
 /// The content of each file, as a hash; `None` where there is none to be read.
 type Contents = BTreeMap<PathBuf, Option<u64>>;
@@ -39,27 +44,39 @@ pub(crate) struct Watch {
 
 impl Watch {
     /// Begins to watch these files; each may be missing. Reads them.
-    pub(crate) fn new(files: &[PathBuf]) -> Self {
+    pub(crate) async fn new(files: &[PathBuf]) -> Self {
         let stirred = Arc::new(Notify::new());
         let heard = stirred.clone();
-        let watcher = notify::recommended_watcher(move |_| heard.notify_one());
+        let watcher = notify::recommended_watcher(move |event| {
+            if may_be_a_change(&event) {
+                heard.notify_one();
+            }
+        });
         let watcher = watcher
             .inspect_err(|error| tracing::warn!(%error, "files are only looked at every few seconds"))
             .ok();
-        let mut watch = Self { contents: read(files), stirred, watcher, folders: BTreeSet::new() };
-        watch.follow_folders();
+        let mut watch = Self { contents: Contents::new(), stirred, watcher, folders: BTreeSet::new() };
+        watch.include(files).await;
         watch
     }
 
-    /// Watches these files from now on. What differs from what was seen last is a change.
-    pub(crate) fn follow(&mut self, files: &[PathBuf]) {
-        let mut contents = read(files);
-        for (file, content) in &mut contents {
-            if let Some(seen) = self.contents.get(file) {
-                *content = *seen;
-            }
+    /// Watches these files too; tells whether any of them was not watched until now. What they hold now counts as seen.
+    pub(crate) async fn include(&mut self, files: &[PathBuf]) -> bool {
+        let unknown: Vec<PathBuf> =
+            files.iter().filter(|file| !self.contents.contains_key(*file)).cloned().collect();
+        if unknown.is_empty() {
+            return false;
         }
-        self.contents = contents;
+        // The watch comes first, so that no change falls between.
+        self.contents.extend(unknown.iter().map(|file| (file.clone(), None)));
+        self.follow_folders();
+        self.contents.extend(read_elsewhere(unknown).await.unwrap_or_default());
+        true
+    }
+
+    /// Watches these files alone from now on.
+    pub(crate) fn only(&mut self, files: &[PathBuf]) {
+        self.contents.retain(|file, _| files.contains(file));
         self.follow_folders();
     }
 
@@ -67,18 +84,20 @@ impl Watch {
     /// Cancel safe: what was not returned is found again.
     pub(crate) async fn changed(&mut self) -> Vec<PathBuf> {
         loop {
-            // An error is the clock's turn.
-            if timeout(POLL, self.stirred.notified()).await.is_ok() || self.differing().await.is_some() {
+            let was_heard = timeout(POLL, self.stirred.notified()).await.is_ok();
+            if was_heard || self.differing().await.is_some() {
                 self.wait_for_silence().await;
             }
-            if let Some(now) = self.differing().await {
-                let changed = now.iter().filter(|(file, content)| self.contents.get(*file) != Some(*content));
-                let changed = changed.map(|(file, _)| file.clone()).collect();
-                self.contents = now;
-                // A link may lead to another folder now.
-                self.follow_folders();
-                return changed;
+            let Some(now) = self.differing().await else { continue };
+            let changed = now.iter().filter(|(file, content)| self.contents.get(*file) != Some(*content));
+            let changed = changed.map(|(file, _)| file.clone()).collect();
+            self.contents = now;
+            if !was_heard {
+                self.forget_folders();
             }
+            // A link may lead to another folder now.
+            self.follow_folders();
+            return changed;
         }
     }
 
@@ -93,9 +112,17 @@ impl Watch {
 
     /// Returns the contents if they are others than those seen last.
     async fn differing(&self) -> Option<Contents> {
-        let files: Vec<PathBuf> = self.contents.keys().cloned().collect();
-        let now = tokio::task::spawn_blocking(move || read(&files)).await.ok()?;
+        let now = read_elsewhere(self.contents.keys().cloned().collect()).await?;
         (now != self.contents).then_some(now)
+    }
+
+    /// Lets go of folders whose changes nobody told of: they may have been replaced by others of the same name.
+    fn forget_folders(&mut self) {
+        let Some(watcher) = &mut self.watcher else { return };
+        for folder in std::mem::take(&mut self.folders) {
+            // It may be gone, and its watch with it.
+            let _ = watcher.unwatch(&folder);
+        }
     }
 
     fn follow_folders(&mut self) {
@@ -112,15 +139,48 @@ impl Watch {
     }
 }
 
-/// Returns the folder in which a file lies, and the one to which links lead.
-fn folders_of(file: &Path) -> impl Iterator<Item = PathBuf> {
-    let own = file.parent().map(Path::to_owned);
-    let real = file.canonicalize().ok().and_then(|file| file.parent().map(Path::to_owned));
-    own.into_iter().chain(real)
+/// Tells whether it is worth a look. That a file is opened or read is not: we do so ourselves, and would wake ourselves
+/// without end.
+fn may_be_a_change(event: &notify::Result<Event>) -> bool {
+    match event {
+        Ok(event) => match event.kind {
+            EventKind::Access(kind) => kind == AccessKind::Close(AccessMode::Write),
+            EventKind::Any
+            | EventKind::Create(_)
+            | EventKind::Modify(_)
+            | EventKind::Remove(_)
+            | EventKind::Other => true,
+        },
+        // Something may have been missed.
+        Err(_) => true,
+    }
 }
 
-fn read(files: &[PathBuf]) -> Contents {
-    files.iter().map(|file| (file.clone(), content(file))).collect()
+/// Returns the folder in which a file lies, and those to which links lead from there; each under one name, because a
+/// watch that is known by two names is lost with either.
+fn folders_of(file: &Path) -> BTreeSet<PathBuf> {
+    let mut places = vec![file.to_owned()];
+    while let Some(place) = places.last()
+        && let Ok(target) = std::fs::read_link(place)
+        && places.len() <= MAX_LINKS
+    {
+        places.push(place.with_file_name("").join(target));
+    }
+    places.extend(file.canonicalize());
+    places.iter().filter_map(|place| place.parent()?.canonicalize().ok()).collect()
+}
+
+/// Reads files without keeping others waiting; `None` when that failed.
+async fn read_elsewhere(files: Vec<PathBuf>) -> Option<Contents> {
+    tokio::task::spawn_blocking(move || read(files)).await.ok()
+}
+
+fn read(files: Vec<PathBuf>) -> Contents {
+    let read = |file: PathBuf| {
+        let content = content(&file);
+        (file, content)
+    };
+    files.into_iter().map(read).collect()
 }
 
 fn content(file: &Path) -> Option<u64> {
@@ -155,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn every_way_of_changing_a_file_is_seen() {
         let (folder, file) = folder_with("1");
-        let mut watch = Watch::new(std::slice::from_ref(&file));
+        let mut watch = Watch::new(std::slice::from_ref(&file)).await;
         fs::write(&file, "2").unwrap();
         assert_eq!(changes(&mut watch).await, 1);
         let other = folder.path().join("other");
@@ -176,7 +236,7 @@ mod tests {
         let (data, link) = (folder.path().join("..data"), folder.path().join("a.json"));
         symlink(first.path(), &data).unwrap();
         symlink("..data/a.json", &link).unwrap();
-        let mut watch = Watch::new(std::slice::from_ref(&link));
+        let mut watch = Watch::new(std::slice::from_ref(&link)).await;
         let next = folder.path().join("..next");
         symlink(second.path(), &next).unwrap();
         fs::rename(&next, &data).unwrap();
@@ -188,9 +248,38 @@ mod tests {
     #[tokio::test]
     async fn the_same_content_is_no_change() {
         let (folder, file) = folder_with("1");
-        let mut watch = Watch::new(std::slice::from_ref(&file));
+        let mut watch = Watch::new(std::slice::from_ref(&file)).await;
         fs::write(&file, "1").unwrap();
         fs::write(folder.path().join("unrelated"), "x").unwrap();
         assert!(timeout(2 * DEBOUNCE, watch.changed()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn looking_at_a_file_is_no_reason_to_look_again() {
+        let (_folder, file) = folder_with("1");
+        let watch = Watch::new(std::slice::from_ref(&file)).await;
+        // What the folder's own making stirred up comes to rest.
+        watch.wait_for_silence().await;
+        for _ in 0..3 {
+            assert!(watch.differing().await.is_none());
+        }
+        assert!(timeout(2 * DEBOUNCE, watch.stirred.notified()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_comes_later_or_is_replaced_is_seen() {
+        let folder = TempDir::new().unwrap();
+        let place = folder.path().join("later");
+        let file = place.join("a.json");
+        let mut watch = Watch::new(std::slice::from_ref(&file)).await;
+        fs::create_dir(&place).unwrap();
+        fs::write(&file, "1").unwrap();
+        assert_eq!(changes(&mut watch).await, 1);
+        fs::rename(&place, folder.path().join("earlier")).unwrap();
+        fs::create_dir(&place).unwrap();
+        fs::write(&file, "2").unwrap();
+        assert_eq!(changes(&mut watch).await, 1);
+        fs::write(&file, "3").unwrap();
+        assert_eq!(changes(&mut watch).await, 1);
     }
 }

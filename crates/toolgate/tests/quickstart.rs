@@ -45,7 +45,7 @@ fn the_printed_curl_line_works() {
 fn a_pipe_on_standard_input_means_stdio() {
     let folder = TempDir::new().unwrap();
     let request = concat!(
-        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"demo__add","arguments":{"a":2,"b":3},"#,
+        r#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"execute_tool","arguments":{"server":"demo","tool":"add","args":{"a":2,"b":3}},"#,
         r#""_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28","#,
         r#""io.modelcontextprotocol/clientCapabilities":{}}}}"#,
         "\n"

@@ -178,5 +178,4 @@ mod tests {
         check(Some(""), &[("HOME", "/h")], Some("/h/.local/state/toolgate"));
         check(None, &[], None);
     }
-
 }

@@ -32,7 +32,7 @@ const SILENT_KEYS: [&str; 2] = ["$schema", "inputs"];
 pub(super) struct AdoptedServer {
     #[serde(rename = "type", default)]
     kind: Option<String>,
-    /// agent-mcp-gateway's word, which it does not look at either.
+    /// agent-mcp-gateway's word, which it does not look at: a hint, where the rest of the entry bears it out.
     #[serde(default)]
     transport: Option<String>,
     #[serde(default)]
@@ -77,13 +77,12 @@ impl AdoptedServer {
     /// # Errors
     /// The word, when it is none of them.
     pub(super) fn kind(&self) -> Result<Option<Kind>, &str> {
-        let Some(kind) = self.kind.as_deref().or(self.transport.as_deref()) else { return Ok(None) };
-        let plain: String = kind.chars().filter(|c| !matches!(c, '-' | '_')).collect();
-        match plain.to_ascii_lowercase().as_str() {
-            "stdio" | "local" => Ok(Some(Kind::Stdio)),
-            "http" | "streamablehttp" | "remote" => Ok(Some(Kind::Http)),
-            "sse" => Ok(Some(Kind::Sse)),
-            _ => Err(kind),
+        match &self.kind {
+            Some(word) => Kind::of_word(word).map(Some).ok_or(word),
+            None => {
+                let hint = self.transport.as_deref().and_then(Kind::of_word);
+                Ok(hint.filter(|kind| self.lacks(Some(*kind)).is_none()))
+            }
         }
     }
 
@@ -116,6 +115,20 @@ impl AdoptedServer {
             enabled: !self.disabled,
             description: self.description,
             ..own
+        }
+    }
+}
+
+// === impl Kind ===
+
+impl Kind {
+    fn of_word(word: &str) -> Option<Self> {
+        let plain: String = word.chars().filter(|c| !matches!(c, '-' | '_')).collect();
+        match plain.to_ascii_lowercase().as_str() {
+            "stdio" | "local" => Some(Self::Stdio),
+            "http" | "streamablehttp" | "remote" => Some(Self::Http),
+            "sse" => Some(Self::Sse),
+            _ => None,
         }
     }
 }

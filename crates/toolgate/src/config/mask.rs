@@ -5,8 +5,13 @@ use super::document::{Node, NodeValue, Span};
 /// Keys below which everything may be a secret, whatever it is called.
 const SECRET_KEYS: [&str; 2] = ["env", "headers"];
 
+/// Keys at the top of `toolgate.yaml` below which names and patterns stand, and never a secret.
+const OPEN_SECTIONS: [&str; 3] = ["exposure", "rate_limits", "rules"];
+/// All keys of a file of rules, beside comments. A file with others is some other file.
+const RULES_KEYS: [&str; 2] = ["agents", "defaults"];
+
 /// Keys whose values are shown. Any other key's are not: a misspelt key hides as much as the right one.
-const PLAIN_KEYS: [&str; 41] = [
+const PLAIN_KEYS: [&str; 45] = [
     "address",
     "agent",
     "allowed_hosts",
@@ -15,9 +20,12 @@ const PLAIN_KEYS: [&str; 41] = [
     "body_timeout_ms",
     "builtin",
     "command",
+    "compat",
     "connections",
     "created",
     "cwd",
+    "debug",
+    "description",
     "disabled",
     "enabled",
     "era",
@@ -38,6 +46,7 @@ const PLAIN_KEYS: [&str; 41] = [
     "request_bytes",
     "result_bytes",
     "roles",
+    "rules_file",
     "servers",
     "session_idle_ms",
     "sessions",
@@ -54,6 +63,8 @@ const PLAIN_KEYS: [&str; 41] = [
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sight {
     Shown,
+    /// Shown with everything below it.
+    Open,
     Hidden,
     /// Hidden with everything below it.
     Sealed,
@@ -65,9 +76,25 @@ const SCHEMES: [&str; 3] = ["Bearer", "Basic", "Token"];
 /// Returns the places of all values that may be secrets, in the order of the file.
 pub(crate) fn secret_spans(root: &Node) -> Vec<Span> {
     let mut spans = Vec::new();
-    collect(root, Sight::Shown, &mut spans);
+    let open = open_sections(root);
+    for section in root.entries() {
+        let sight =
+            if open.contains(&section.key.as_str()) { Sight::Open } else { Sight::Shown.below(&section.key) };
+        collect(&section.value, sight, &mut spans);
+    }
     spans.sort_unstable();
     spans
+}
+
+fn open_sections(root: &Node) -> &'static [&'static str] {
+    let is_of_rules = |key: &str| RULES_KEYS.contains(&key) || key.starts_with(['_', '$', '/']);
+    if root.entry("version").is_some() {
+        &OPEN_SECTIONS
+    } else if root.entries().iter().all(|entry| is_of_rules(&entry.key)) {
+        &RULES_KEYS
+    } else {
+        &[]
+    }
 }
 
 /// Hides the parts of `line` that lie in `masked`; the line starts at byte `start` of the text.
@@ -94,7 +121,7 @@ fn collect(node: &Node, sight: Sight, spans: &mut Vec<Span>) {
         NodeValue::List(items) => items.iter().for_each(|item| collect(item, sight, spans)),
         NodeValue::Text(text) if is_reference(text) => {}
         NodeValue::Text(_) | NodeValue::Integer(_) | NodeValue::Float(_) => match sight {
-            Sight::Shown => {}
+            Sight::Shown | Sight::Open => {}
             Sight::Hidden | Sight::Sealed => spans.push(node.span),
         },
         NodeValue::Null | NodeValue::Bool(_) => {}
@@ -105,6 +132,8 @@ impl Sight {
     fn below(self, key: &str) -> Self {
         if self == Self::Sealed || SECRET_KEYS.contains(&key) {
             Self::Sealed
+        } else if self == Self::Open {
+            Self::Open
         } else if PLAIN_KEYS.contains(&key) {
             Self::Shown
         } else {
@@ -149,6 +178,30 @@ mod tests {
                 "servers: {{a: {{command: x, header: {{A: {masked}}}, env: {{command: {masked}}}, args: [{masked}], 9: {masked}}}}}"
             )
         );
+    }
+
+    #[test]
+    fn rules_are_shown_and_servers_named_like_a_section_are_not() {
+        let shown = |text: &str| {
+            let document = super::super::yaml::read("f", text.to_owned()).expect("sound");
+            hide(text, 0, &secret_spans(document.root()))
+        };
+        for rules in [
+            "{version: 1, rules: {agents: {a: {allow: {tools: {db: [x]}}}}}}",
+            "{agents: {a: {allow: {tools: {db: [x]}}}}}",
+        ] {
+            assert_eq!(shown(rules), rules);
+        }
+        for (text, expected) in [
+            (
+                "{version: 1, servers: {rules: {agents: s3cret}}}",
+                "{version: 1, servers: {rules: {agents: ******}}}",
+            ),
+            ("{version: 1, rules: {env: {A: s3cret}}}", "{version: 1, rules: {env: {A: ******}}}"),
+            ("{agents: {a: {key: s3cret}}, model: x}", "{agents: {a: {key: ******}}, model: *}"),
+        ] {
+            assert_eq!(shown(text), expected);
+        }
     }
 
     #[test]

@@ -23,7 +23,9 @@ impl Folder {
 
     /// Writes a file.
     pub(crate) fn with(self, name: &str, text: &str) -> Self {
-        fs::write(self.folder.path().join(name), text).expect("writable");
+        let file = self.folder.path().join(name);
+        fs::create_dir_all(file.parent().expect("it lies in the folder")).expect("writable");
+        fs::write(file, text).expect("writable");
         self
     }
 
