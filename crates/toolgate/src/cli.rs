@@ -51,6 +51,9 @@ pub struct Cli {
     /// Options of the command that is meant when none is named.
     #[command(flatten)]
     pub gateway: GatewayOptions,
+    /// Write agent-mcp-gateway's two files into ~/.config/agent-mcp-gateway, as its own --init does
+    #[arg(long)]
+    pub init: bool,
     /// The command.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -136,6 +139,7 @@ Example:
 /// Does what the command line says.
 pub fn run(cli: Cli) -> ExitCode {
     let done = match cli.command {
+        None if cli.init => init::run_like_peer(),
         None if is_meant_for_stdio() => stdio::run(&cli.gateway),
         None => serve::run(&ServeOptions { gateway: cli.gateway, stdio: false }),
         Some(Command::Serve(options)) => serve::run(&options),

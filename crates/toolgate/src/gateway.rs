@@ -95,7 +95,7 @@ impl Gateway {
         let trail = Trail::open(&plan.config.audit)?;
         let version = [("version", Detail::Text(env!("CARGO_PKG_VERSION")))];
         trail.event(Event { name: "started", details: &version })?;
-        let (upstreams, events) = Upstreams::new(upstream_settings(&plan)?);
+        let (upstreams, events) = Upstreams::new(upstream_settings(&plan.config)?);
         let credentials = Credentials::new(plan.servers.values().map(ServerSettings::credential));
         let (identity, configured) = (Arc::new(identity(&plan)), configured(&plan, credentials));
         let search = ToolSearch::default();
@@ -182,13 +182,18 @@ fn identity(plan: &Plan) -> Identity {
     Identity::new(settings, Arc::new(SystemClock))
 }
 
-fn upstream_settings(plan: &Plan) -> Result<Settings, StartError> {
+/// Returns what upstreams are run with, in a gateway or by a command that only tries or lists them. Call it within a
+/// runtime.
+///
+/// # Errors
+/// [`StartError`] when children cannot be started, or too many gateways stand above this one.
+pub(crate) fn upstream_settings(config: &Config) -> Result<Settings, StartError> {
     let depth = depth(std::env::var(upstream::DEPTH_VARIABLE).ok().as_deref())?;
     let launcher = Launcher::start(tokio::runtime::Handle::current())?;
     let info = SelfInfo { name: "toolgate".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
     Ok(Settings {
-        result_bytes: plan.config.limits.result_bytes(),
-        line_bytes: plan.config.limits.line_bytes(),
+        result_bytes: config.limits.result_bytes(),
+        line_bytes: config.limits.line_bytes(),
         depth,
         builtins: vec![(Builtin::Demo, Arc::new(DemoServer::default()))],
         ..Settings::new(launcher, info)

@@ -1,11 +1,18 @@
 //! Reads the configuration anew when its files change or somebody asks for it (SIGHUP), and has the publisher put it in
 //! force. Everything is checked before anything changes; what is refused leaves the old configuration as it is.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use audit::{Detail, Event, Trail};
-use proxy::{Reloaded, Reloads};
-use tokio::sync::{Notify, mpsc, oneshot};
+use proxy::{Reloaded, Reloads, Snapshots};
+use tokio::{
+    sync::{Notify, mpsc, oneshot},
+    time::sleep,
+};
 
 use crate::{
     config::{Diagnostic, LoadError, Loaded, Origin},
@@ -17,13 +24,22 @@ use crate::{
 
 /// Most files that a line of the audit trail names.
 const NAMED_FILES: usize = 4;
+/// How often a configuration that was refused is tried again: what it lacked may come where nobody watches, such as a
+/// file that it includes. Longer than the watch needs to find a change by itself.
+const RETRY: Duration = Duration::from_secs(15);
+/// How often one reload reads the configuration because it names files that were not watched before.
+const MAX_READINGS: usize = 3;
 
 /// Reloads the configuration.
 pub(crate) struct Reloader {
     origin: Origin,
     watch: Watch,
     fixed: Fixed,
+    source: Option<PathBuf>,
     rules: Option<PathBuf>,
+    /// What was refused last and has not been mended.
+    refused: Option<(Cause, String)>,
+    snapshots: Arc<Snapshots>,
     changes: mpsc::Sender<Change>,
     reloads: Reloads,
     trail: Trail,
@@ -36,20 +52,47 @@ struct Fixed {
     listen: proxy::config::ListenSettings,
     limits: proxy::config::Limits,
     audit: audit::Settings,
+    startup_wait: Duration,
+    shutdown_grace: Duration,
+}
+
+/// Why a configuration is not put in force.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    /// It is faulty.
+    #[error(transparent)]
+    Faulty(#[from] LoadError),
+    /// A file that was in force is not there any more. What would take its place allows what it did not.
+    #[error("`{}` is gone or empty; without it, a restart is needed", .0.display())]
+    Lost(PathBuf),
+    /// Reading broke off.
+    #[error("the configuration could not be read")]
+    Broken,
 }
 
 /// Why a reload was asked for.
+#[derive(Debug, Clone)]
 enum Cause {
     Changed(Vec<PathBuf>),
     Asked,
 }
 
 impl Reloader {
-    pub(crate) fn new(gateway: &Gateway, origin: Origin, loaded: &Loaded, left_out: SharedLeftOut) -> Self {
+    /// Makes the reloader of a gateway that was started with `loaded`, whose files `watch` watches.
+    pub(crate) fn new(
+        gateway: &Gateway,
+        origin: Origin,
+        loaded: &Loaded,
+        watch: Watch,
+        left_out: SharedLeftOut,
+    ) -> Self {
         Self {
-            watch: Watch::new(&loaded.watched),
+            watch,
             fixed: Fixed::of(loaded),
+            source: loaded.source.path().map(Path::to_owned),
             rules: loaded.rules_source.clone(),
+            refused: None,
+            snapshots: gateway.snapshots.clone(),
             changes: gateway.changes.clone(),
             reloads: gateway.reloads.clone(),
             trail: gateway.trail.clone(),
@@ -61,22 +104,58 @@ impl Reloader {
     /// Reloads until the gateway stops. Its death means that changes of files have no effect.
     pub(crate) async fn run(mut self, asked: Arc<Notify>) {
         loop {
+            let refused = self.refused.clone();
             let cause = tokio::select! {
                 files = self.watch.changed() => Cause::Changed(files),
                 () = asked.notified() => Cause::Asked,
+                cause = retried(refused) => {
+                    self.try_again(&cause).await;
+                    continue;
+                }
             };
             self.announce(&cause);
             match self.load().await {
                 Ok(loaded) => self.apply(&cause, loaded).await,
-                Err(error) => self.refuse(&cause, &error),
+                Err(refusal) => self.refuse(cause, &refusal),
             }
         }
     }
 
-    async fn load(&self) -> Result<Loaded, LoadError> {
+    /// Tries what was refused again, and says nothing when it is refused for the same reason.
+    async fn try_again(&mut self, cause: &Cause) {
+        match self.load().await {
+            Ok(loaded) => self.apply(cause, loaded).await,
+            Err(refusal) => {
+                if self.refused.as_ref().is_none_or(|(_, reason)| *reason != reason_of(&refusal)) {
+                    self.refuse(cause.clone(), &refusal);
+                }
+            }
+        }
+    }
+
+    /// Reads the configuration, and again as long as it names files that were not watched before: each must have been
+    /// seen before it was read, so that no change of it is missed.
+    async fn load(&mut self) -> Result<Loaded, Refusal> {
+        for _ in 1..MAX_READINGS {
+            let loaded = self.read().await?;
+            if !self.watch.include(&loaded.watched).await {
+                return Ok(loaded);
+            }
+        }
+        self.read().await
+    }
+
+    async fn read(&self) -> Result<Loaded, Refusal> {
         let origin = self.origin.clone();
-        let loading = tokio::task::spawn_blocking(move || origin.load()).await;
-        loading.unwrap_or_else(|_| Err(LoadError::Peer("the configuration could not be read".to_owned())))
+        let in_force = [&self.source, &self.rules].map(|file| Some(origin.folder.join(file.as_ref()?)));
+        let loading = tokio::task::spawn_blocking(move || {
+            let loaded = origin.load();
+            match in_force.into_iter().flatten().find(|file| is_lost(file)) {
+                Some(lost) => Err(Refusal::Lost(lost)),
+                None => Ok(loaded?),
+            }
+        });
+        loading.await.unwrap_or(Err(Refusal::Broken))
     }
 
     async fn apply(&mut self, cause: &Cause, loaded: Loaded) {
@@ -88,7 +167,8 @@ impl Reloader {
         }
         let Ok(revision) = published.await else { return };
         self.left_out.store(Arc::new(left_out));
-        self.watch.follow(&loaded.watched);
+        self.watch.only(&loaded.watched);
+        self.refused = None;
         let warnings: Vec<String> = loaded.warnings.iter().map(|w| w.problem().to_owned()).collect();
         self.reloads.note(&self.parts(cause), Ok(warnings));
         self.record(
@@ -96,21 +176,27 @@ impl Reloader {
             &[("revision", Detail::Number(revision)), ("files", Detail::Text(&named(cause)))],
         );
         self.report(cause, &loaded);
+        self.source = loaded.source.path().map(Path::to_owned);
         self.rules = loaded.rules_source;
     }
 
-    fn refuse(&self, cause: &Cause, error: &LoadError) {
-        let reason = reason(error);
-        for part in self.parts(cause) {
+    fn refuse(&mut self, cause: Cause, refusal: &Refusal) {
+        let reason = reason_of(refusal);
+        for part in self.parts(&cause) {
             eprintln!("[HOT RELOAD] ERROR: Failed to reload {}: {reason}", title(part));
         }
-        for diagnostic in diagnostics(error) {
+        for diagnostic in diagnostics(refusal) {
             eprintln!("{diagnostic}\n");
         }
         eprintln!("[HOT RELOAD] The configuration in force stays as it was.");
-        self.reloads.note(&self.parts(cause), Err(reason.clone()));
-        let details = [("files", Detail::Text(&named(cause))), ("reason", Detail::Text(&reason))];
+        self.reloads.note(&self.parts(&cause), Err(reason.clone()));
+        let details = [
+            ("revision", Detail::Number(self.snapshots.current().revision)),
+            ("files", Detail::Text(&named(&cause))),
+            ("reason", Detail::Text(&reason)),
+        ];
         self.record("reload_refused", &details);
+        self.refused = Some((cause, reason));
     }
 
     fn announce(&self, cause: &Cause) {
@@ -123,6 +209,9 @@ impl Reloader {
                 }
             }
         }
+        if self.parts(cause).contains(&Reloaded::Rules) {
+            eprintln!("[HOT RELOAD] Reloading and validating new rules...");
+        }
     }
 
     fn report(&self, cause: &Cause, loaded: &Loaded) {
@@ -131,7 +220,7 @@ impl Reloader {
                 Reloaded::Servers => loaded.source.path(),
                 Reloaded::Rules => loaded.rules_source.as_deref(),
             };
-            let place = file.map(|file| format!(" from {}", file.display())).unwrap_or_default();
+            let place = file.map(|file| format!(" at {}", file.display())).unwrap_or_default();
             eprintln!("[HOT RELOAD] {} reloaded successfully{place}", capitalized(title(part)));
             if part == Reloaded::Rules {
                 eprintln!("[HOT RELOAD] Policy changes are now active");
@@ -177,7 +266,13 @@ impl Reloader {
 impl Fixed {
     fn of(loaded: &Loaded) -> Self {
         let config = &loaded.config;
-        Self { listen: config.listen.clone(), limits: config.limits.clone(), audit: config.audit.clone() }
+        Self {
+            listen: config.listen.clone(),
+            limits: config.limits.clone(),
+            audit: config.audit.clone(),
+            startup_wait: config.startup_wait,
+            shutdown_grace: config.shutdown_grace,
+        }
     }
 
     fn differing(&self, other: &Self) -> Vec<&'static str> {
@@ -185,6 +280,8 @@ impl Fixed {
             ("listen", self.listen != other.listen),
             ("limits", self.limits != other.limits),
             ("audit", self.audit != other.audit),
+            ("startup_wait_ms", self.startup_wait != other.startup_wait),
+            ("shutdown_grace_ms", self.shutdown_grace != other.shutdown_grace),
         ];
         sections.into_iter().filter(|(_, differs)| *differs).map(|(section, _)| section).collect()
     }
@@ -212,23 +309,43 @@ fn named(cause: &Cause) -> String {
     }
 }
 
+/// Waits until something that was refused is worth another try; for ever if nothing was.
+async fn retried(refused: Option<(Cause, String)>) -> Cause {
+    match refused {
+        Some((cause, _)) => {
+            sleep(RETRY).await;
+            cause
+        }
+        None => std::future::pending().await,
+    }
+}
+
+/// A file of no bytes is being written, or was lost with its disk; nobody means it.
+fn is_lost(file: &Path) -> bool {
+    std::fs::metadata(file).map_or(true, |file| file.len() == 0)
+}
+
 /// Returns why a configuration is refused, in one line.
-fn reason(error: &LoadError) -> String {
-    match error {
-        LoadError::Refused { faults, .. } => {
+fn reason_of(refusal: &Refusal) -> String {
+    match refusal {
+        Refusal::Faulty(LoadError::Refused { faults, .. }) => {
             let first = faults.first().map(|fault| match fault.place() {
                 Some(place) => format!("{} ({place})", fault.problem()),
                 None => fault.problem().to_owned(),
             });
             first.unwrap_or_else(|| "it is refused".to_owned())
         }
-        LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::Peer(_) => error.to_string(),
+        Refusal::Faulty(LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::Peer(_))
+        | Refusal::Lost(_)
+        | Refusal::Broken => refusal.to_string(),
     }
 }
 
-fn diagnostics(error: &LoadError) -> &[Diagnostic] {
-    match error {
-        LoadError::Refused { faults, .. } => faults,
-        LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::Peer(_) => &[],
+fn diagnostics(refusal: &Refusal) -> &[Diagnostic] {
+    match refusal {
+        Refusal::Faulty(LoadError::Refused { faults, .. }) => faults,
+        Refusal::Faulty(LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::Peer(_))
+        | Refusal::Lost(_)
+        | Refusal::Broken => &[],
     }
 }

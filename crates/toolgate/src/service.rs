@@ -27,6 +27,7 @@ use crate::{
     operations::{LeftOut, Operations},
     reload::Reloader,
     signals::Signals,
+    watch::Watch,
     workers::Workers,
 };
 
@@ -72,12 +73,14 @@ fn reason(error: &identity::AuthError) -> String {
 /// [`ServeError`] when it cannot start.
 pub async fn run(loaded: Loaded, doors: Doors, origin: Origin) -> Result<ExitCode, ServeError> {
     let mut signals = Signals::install()?;
+    // As early as can be: what changes before that is not seen as a change.
+    let watch = Watch::new(&loaded.watched).await;
     let (plan, left_out) = plan(&loaded, origin.state_dir.clone());
     let left_out = Arc::new(ArcSwap::from_pointee(left_out));
     let source = loaded.source.clone();
     let names: Vec<String> = plan.servers.keys().map(ToString::to_string).collect();
     let gateway = Gateway::start(plan)?;
-    let reloader = Reloader::new(&gateway, origin, &loaded, left_out.clone());
+    let reloader = Reloader::new(&gateway, origin, &loaded, watch, left_out.clone());
     let reloading = tokio::spawn(reloader.run(signals.reload()));
     if matches!(source, Source::Adopted(_)) {
         // Whoever started us without a terminal may have closed stderr; that is no reason not to serve.

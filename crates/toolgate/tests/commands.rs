@@ -120,8 +120,9 @@ fn validate_tells_by_its_exit_code() {
     let answer = partly.run(&["validate", "part.yaml"]);
     assert_eq!(answer.code, Some(3));
     assert!(answer.output.ends_with(
-        "part.yaml: 1 server usable\n  left out: b (`servers.b`: nothing says how to reach this server)\n"
-    ));
+        "part.yaml: 1 server usable\n  usable: a (builtin)\n  left out: b (`servers.b`: nothing says how to reach this server)\n\
+         no rules: callers on this machine may use every tool of every server\n"
+    ), "{}", answer.output);
     assert_eq!(partly.run(&["validate", "none.yaml"]).code, Some(1));
 }
 

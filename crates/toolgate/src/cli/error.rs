@@ -78,6 +78,10 @@ impl CliError {
                 }
                 ExitCode::FAILURE
             }
+            Self::Config(LoadError::Peer(refusal)) => {
+                eprintln!("ERROR: {refusal}");
+                ExitCode::FAILURE
+            }
             Self::Client(ClientError::Broken(diagnostic)) => {
                 eprintln!("{diagnostic}");
                 ExitCode::FAILURE

@@ -151,7 +151,6 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
 }
 
 /// What `toolgate --init` does, which agent-mcp-gateway has: its two files, in its folder.
-#[expect(dead_code, reason = "the flag `--init` of the bare command calls it")]
 pub(super) fn run_like_peer() -> Result<ExitCode, CliError> {
     let around = Around::new()?;
     let has_person = io::stdin().is_terminal() && io::stderr().is_terminal();

@@ -1,9 +1,10 @@
 //! `toolgate validate`: checks a configuration as `serve` would, and says everything that is wrong. Nothing is started,
-//! unless `--connect` asks for it (`validate/connect.rs`).
+//! unless `--connect` asks for it (`validate/connect.rs`). Who may use what is listed by `validate/rules.rs`.
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
+use proxy::ConfiguredServer;
 use serde_json::{Value, json};
 
 use super::{
@@ -13,8 +14,10 @@ use super::{
 use crate::config::{Diagnostic, LoadError, Loaded, Source};
 
 mod connect;
+mod rules;
 
 use connect::Tried;
+use rules::RulesInForce;
 
 /// The file is good, and a server of it cannot be used.
 const EXIT_PARTLY_USABLE: u8 = 3;
@@ -48,6 +51,9 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
         }
         Ok(loaded) => Found::of(&loaded),
         Err(CliError::Config(LoadError::Refused { faults, warnings })) => Found::refused(faults, warnings),
+        Err(CliError::Config(error)) if options.output == Format::Json => {
+            Found::refused(vec![Diagnostic::error(error.to_string())], Vec::new())
+        }
         Err(error) => return Err(error),
     };
     match options.output {
@@ -63,11 +69,19 @@ struct Found {
     is_refused: bool,
     faults: Vec<Diagnostic>,
     warnings: Vec<Diagnostic>,
-    usable: Vec<String>,
+    usable: Vec<Usable>,
     left_out: Vec<(String, String)>,
     disabled: Vec<String>,
     /// What became of the usable servers, if they were tried.
     tried: Option<Vec<Tried>>,
+    /// Who may use what; none when the configuration is refused.
+    rules: Option<RulesInForce>,
+}
+
+/// A server that can be started.
+struct Usable {
+    name: String,
+    transport: &'static str,
 }
 
 impl Found {
@@ -79,7 +93,10 @@ impl Found {
         let (mut usable, mut left_out, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for (id, checked) in &loaded.servers {
             match checked {
-                Ok(_) => usable.push(id.to_string()),
+                Ok(_) => {
+                    let described = loaded.roster.get(id.as_str()).and_then(ConfiguredServer::transport);
+                    usable.push(Usable { name: id.to_string(), transport: described.unwrap_or_default() });
+                }
                 Err(fault) => {
                     left_out.push((id.to_string(), fault.to_string()));
                     faults.extend_from_slice(fault.diagnostics());
@@ -87,14 +104,14 @@ impl Found {
             }
         }
         let disabled = loaded.disabled.iter().map(ToString::to_string).collect();
-        let warnings = loaded.warnings.clone();
-        Self { source, is_refused: false, faults, warnings, usable, left_out, disabled, tried: None }
+        let (warnings, rules) = (loaded.warnings.clone(), Some(RulesInForce::of(loaded)));
+        Self { source, is_refused: false, faults, warnings, usable, left_out, disabled, tried: None, rules }
     }
 
     fn refused(faults: Vec<Diagnostic>, warnings: Vec<Diagnostic>) -> Self {
         let (usable, left_out, disabled) = (Vec::new(), Vec::new(), Vec::new());
-        let source = String::new();
-        Self { source, is_refused: true, faults, warnings, usable, left_out, disabled, tried: None }
+        let (source, tried, rules) = (String::new(), None, None);
+        Self { source, is_refused: true, faults, warnings, usable, left_out, disabled, tried, rules }
     }
 
     fn exit_code(&self) -> ExitCode {
@@ -118,16 +135,24 @@ impl Found {
             return format!("The configuration is refused: {}.", counted(self.faults.len(), "fault"));
         }
         let mut text = format!("{}: {} usable", self.source, counted(self.usable.len(), "server"));
-        if let Some(tried) = &self.tried {
-            let ready = tried.iter().filter(|server| server.is_ready()).count();
-            text.push_str(&format!(", {ready} ready"));
-            tried.iter().for_each(|server| text.push_str(&format!("\n{}", server.line())));
+        match &self.tried {
+            Some(tried) => {
+                let ready = tried.iter().filter(|server| server.is_ready()).count();
+                text.push_str(&format!(", {ready} ready"));
+                tried.iter().for_each(|server| text.push_str(&format!("\n{}", server.line())));
+            }
+            None => self.usable.iter().for_each(|Usable { name, transport }| {
+                text.push_str(&format!("\n  usable: {} ({transport})", output::printable(name)));
+            }),
         }
         for (name, reason) in &self.left_out {
             text.push_str(&format!("\n  left out: {} ({reason})", output::printable(name)));
         }
         for name in &self.disabled {
             text.push_str(&format!("\n  switched off: {}", output::printable(name)));
+        }
+        if let Some(rules) = &self.rules {
+            text.push_str(&format!("\n{}", rules.text()));
         }
         text
     }
@@ -138,12 +163,20 @@ impl Found {
             "refused": self.is_refused,
             "faults": self.faults,
             "warnings": self.warnings,
-            "usable": self.usable,
+            "usable": self.usable.iter().map(|server| &server.name).collect::<Vec<_>>(),
             "left_out": left_out.collect::<Vec<_>>(),
             "disabled": self.disabled,
         });
-        if let Some(tried) = &self.tried {
-            json["servers"] = tried.iter().map(Tried::json).collect();
+        json["servers"] = match &self.tried {
+            Some(tried) => tried.iter().map(Tried::json).collect(),
+            None => self
+                .usable
+                .iter()
+                .map(|server| json!({"name": server.name, "transport": server.transport}))
+                .collect(),
+        };
+        if let Some(rules) = &self.rules {
+            json["rules"] = rules.json();
         }
         json
     }

@@ -135,12 +135,21 @@ impl Kind {
 
 /// Loads the client's file at `path` as the whole configuration.
 pub(super) fn load(path: &Path, choices: &Choices, around: &Surroundings<'_>) -> Result<Loaded, LoadError> {
+    let loaded = load_whole(path, choices, around);
+    match choices.compat {
+        Compat::Toolgate => loaded,
+        Compat::AgentMcpGateway => loaded.map_err(LoadError::in_words_of_peer),
+    }
+}
+
+fn load_whole(path: &Path, choices: &Choices, around: &Surroundings<'_>) -> Result<Loaded, LoadError> {
     let document = read(path, around)?;
     if own::is_own(document.root()) {
         return own::load(path, &document, choices, around);
     }
     if choices.compat == Compat::AgentMcpGateway {
-        peer_validation::mcp_config(&document.root().to_json()).map_err(LoadError::Peer)?;
+        peer_validation::mcp_config(&document.root().to_json())
+            .map_err(|problem| LoadError::refused_by_peer(&problem))?;
     }
     let config = Config::without_file(choices, around)?;
     let mut gathering = Gathering::new(&config, choices, around);

@@ -60,6 +60,10 @@ impl Diagnostic {
         Self { severity, problem, file: None, position: None, path: String::new(), help: None, source: None }
     }
 
+    pub(crate) fn error(problem: impl Into<String>) -> Self {
+        Self::new(Severity::Error, problem)
+    }
+
     pub(crate) fn warning(problem: impl Into<String>) -> Self {
         Self::new(Severity::Warning, problem)
     }

@@ -8,10 +8,12 @@ use super::diagnostic::Diagnostic;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file cannot be read.
-    #[error("cannot read `{}`: {source}", path.display())]
+    #[error("cannot read `{}`{}: {source}", path.display(), named(*named_by))]
     Unreadable {
         /// The file.
         path: PathBuf,
+        /// The environment variable that names it, if one does.
+        named_by: Option<&'static str>,
         /// The reason.
         source: io::Error,
     },
@@ -23,7 +25,7 @@ pub enum LoadError {
         /// The bound in bytes.
         limit: u64,
     },
-    /// agent-mcp-gateway would refuse the file, in its own words.
+    /// agent-mcp-gateway would refuse the file. This is all that it writes behind `ERROR: `.
     #[error("{0}")]
     Peer(String),
     /// The file says something that cannot be meant. Every fault is named.
@@ -86,6 +88,30 @@ impl fmt::Display for ServerFault {
 }
 
 impl std::error::Error for ServerFault {}
+
+impl LoadError {
+    /// Refuses as agent-mcp-gateway does what its validators refuse.
+    pub(super) fn refused_by_peer(problem: &str) -> Self {
+        Self::Peer(format!("Invalid configuration: {problem}"))
+    }
+
+    /// Says in agent-mcp-gateway's words that a file is not there; other errors stay.
+    pub(super) fn in_words_of_peer(self) -> Self {
+        match self {
+            Self::Unreadable { path, source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Self::Peer(format!("Configuration file not found: {}", path.display()))
+            }
+            other @ (Self::Unreadable { .. }
+            | Self::TooLarge { .. }
+            | Self::Peer(_)
+            | Self::Refused { .. }) => other,
+        }
+    }
+}
+
+fn named(variable: Option<&str>) -> String {
+    variable.map(|variable| format!(", which {variable} names")).unwrap_or_default()
+}
 
 fn joined(faults: &[Diagnostic]) -> String {
     faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n\n")

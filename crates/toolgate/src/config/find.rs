@@ -114,6 +114,12 @@ fn named_by(variable: &str, around: &Surroundings<'_>) -> Option<PathBuf> {
     Some(in_home.unwrap_or_else(|| PathBuf::from(named)))
 }
 
+/// Returns the variable to blame when the file at `path` is not there.
+fn variable_that_names(path: &Path, around: &Surroundings<'_>) -> Option<&'static str> {
+    let variables = [ADOPTED_VARIABLE, RULES_VARIABLE];
+    variables.into_iter().find(|variable| named_by(variable, around).as_deref() == Some(path))
+}
+
 fn home(around: &Surroundings<'_>) -> Option<PathBuf> {
     (around.variable)("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
 }
@@ -152,6 +158,14 @@ pub(super) fn ignored(
             "{ADOPTED_VARIABLE} is ignored: another configuration is used"
         )));
     }
+    if let Some(named) = named_by(RULES_VARIABLE, around)
+        && rules.is_none_or(|rules| !same_file(&around.folder.join(rules), &around.folder.join(&named)))
+    {
+        warnings.push(
+            Diagnostic::warning(format!("{RULES_VARIABLE} is ignored: other rules are used, or none"))
+                .with_help("write `rules_file` in `toolgate.yaml` to apply that file"),
+        );
+    }
     let is_applied = |path: &Path| rules.is_some_and(|rules| same_file(&around.folder.join(rules), path));
     let beside = around.folder.join(RULES_NAME);
     if beside.is_file() && !is_applied(&beside) {
@@ -165,7 +179,11 @@ pub(super) fn ignored(
 
 /// Reads the file at `path`, which is relative to the working directory.
 pub(super) fn read(path: &Path, around: &Surroundings<'_>) -> Result<String, LoadError> {
-    let unreadable = |source| LoadError::Unreadable { path: path.to_owned(), source };
+    let unreadable = |source| LoadError::Unreadable {
+        path: path.to_owned(),
+        named_by: variable_that_names(path, around),
+        source,
+    };
     let file = File::open(around.folder.join(path)).map_err(unreadable)?;
     let mut text = String::new();
     let length = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text).map_err(unreadable)?;

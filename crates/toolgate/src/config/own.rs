@@ -43,7 +43,10 @@ pub(super) fn load(
     let (includes, rules_file) = (written.include.clone(), written.rules_file.clone());
     let choices = &written.chosen(choices);
     let config = Config::of_document(written, document, &folder, choices, around).map_err(refused)?;
-    let rules = rules_of(document, rules_file.as_deref(), &folder, choices, around)?;
+    let mut rules = rules_of(document, rules_file.as_deref(), &folder, choices, around)?;
+    if let Some(rules) = &mut rules {
+        rules.warn_of_unknown_token_agents(&config.tokens, document);
+    }
 
     let mut gathering = Gathering::new(&config, choices, around);
     let servers = document.root().entry("servers").map_or(&[][..], |servers| servers.value.entries());

@@ -145,6 +145,8 @@ impl<'a> Gathering<'a> {
             rules.warn_of_unknown_servers(
                 &roster.ids().iter().chain(&self.disabled).cloned().collect::<Vec<_>>(),
             );
+            rules.warn_of_unknown_agent(&config.agent, config.agent_source);
+            rules.warn_of_looseness();
             warnings.append(&mut rules.warnings);
             config.policy = rules.policy;
             rules_source = rules.file;

@@ -1,6 +1,6 @@
 //! Where tools come from: a file, or the configured servers, which are started, asked for their tools and ended.
 
-use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, io, path::Path, time::Duration};
 
 use bytes::Bytes;
 use catalog::Listing;
@@ -9,12 +9,12 @@ use guardrails::Guardrails;
 use protocol::Version;
 use serde_json::Value;
 use tokio::{runtime, sync::mpsc, time::timeout};
-use upstream::{SelfInfo, Settings, UpstreamEvent, Upstreams, child::Launcher, config::Builtin};
+use upstream::{UpstreamEvent, Upstreams};
 
 use crate::{
     cli::{CliError, GatewayOptions, output},
     config::Loaded,
-    demo_server::DemoServer,
+    gateway::upstream_settings,
 };
 
 /// How long all servers together may take to start and list. Those that are late are left out.
@@ -98,7 +98,9 @@ pub(super) fn of_servers(options: &GatewayOptions) -> Result<BTreeMap<ServerId, 
 }
 
 async fn ask(loaded: Loaded) -> Result<BTreeMap<ServerId, Listing>, CliError> {
-    let (upstreams, mut events) = Upstreams::new(settings(&loaded)?);
+    let settings = upstream_settings(&loaded.config);
+    let settings = settings.map_err(|error| CliError::Gateway(error.to_string()))?;
+    let (upstreams, mut events) = Upstreams::new(settings);
     let servers: BTreeMap<_, _> =
         loaded.servers.into_iter().filter_map(|(id, server)| Some((id, server.ok()?))).collect();
     eprintln!("Asking {} servers for their tools ...", servers.len());
@@ -152,18 +154,6 @@ fn take(event: UpstreamEvent, listings: &mut BTreeMap<ServerId, Listing>) {
         }
         UpstreamEvent::Notified { .. } | UpstreamEvent::StateChanged { .. } => {}
     }
-}
-
-fn settings(loaded: &Loaded) -> Result<Settings, CliError> {
-    let launcher = Launcher::start(runtime::Handle::current())
-        .map_err(|error| CliError::Gateway(format!("children cannot be started: {error}")))?;
-    let info = SelfInfo { name: "toolgate".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
-    Ok(Settings {
-        result_bytes: loaded.config.limits.result_bytes(),
-        line_bytes: loaded.config.limits.line_bytes(),
-        builtins: vec![(Builtin::Demo, Arc::new(DemoServer::default()))],
-        ..Settings::new(launcher, info)
-    })
 }
 
 #[cfg(test)]

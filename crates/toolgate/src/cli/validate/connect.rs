@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
     time::Duration,
 };
 
@@ -11,18 +10,14 @@ use domain::{ServerId, Subject, Target};
 use guardrails::Guardrails;
 use serde_json::{Value, json};
 use tokio::{
-    runtime::{self, Handle},
+    runtime,
     sync::mpsc,
     time::{Instant, sleep_until},
 };
-use upstream::{
-    Health, SelfInfo, ServerState, Settings, UpstreamEvent, Upstreams,
-    child::Launcher,
-    config::{Builtin, ServerSettings},
-};
+use upstream::{Health, ServerState, UpstreamEvent, Upstreams, config::ServerSettings};
 
 use super::super::{CliError, output};
-use crate::{config::Loaded, demo_server::DemoServer};
+use crate::{config::Loaded, gateway::upstream_settings};
 
 /// Lines of a failed server's own words that are shown.
 const SHOWN_STDERR: usize = 5;
@@ -48,30 +43,14 @@ pub(super) fn run(loaded: &Loaded, limit: Duration) -> Result<Vec<Tried>, CliErr
     let failed = |error: std::io::Error| CliError::Gateway(format!("servers cannot be started: {error}"));
     let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
     runtime.block_on(async {
-        let (upstreams, events) = Upstreams::new(settings(loaded).map_err(failed)?);
+        let settings =
+            upstream_settings(&loaded.config).map_err(|error| CliError::Gateway(error.to_string()))?;
+        let (upstreams, events) = Upstreams::new(settings);
         let servers =
             loaded.servers.iter().filter_map(|(id, server)| Some((id.clone(), server.clone().ok()?)));
         let tried = Trial::new(upstreams.clone(), events, servers.collect()).run(limit).await;
         upstreams.shutdown().await;
         Ok(tried)
-    })
-}
-
-fn settings(loaded: &Loaded) -> Result<Settings, std::io::Error> {
-    let depth =
-        std::env::var(upstream::DEPTH_VARIABLE).ok().and_then(|depth| depth.parse().ok()).unwrap_or(0);
-    if depth >= upstream::MAX_DEPTH {
-        return Err(std::io::Error::other(
-            "a chain of gateways stands above this one, which looks like a loop",
-        ));
-    }
-    let info = SelfInfo { name: "toolgate".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() };
-    Ok(Settings {
-        result_bytes: loaded.config.limits.result_bytes(),
-        line_bytes: loaded.config.limits.line_bytes(),
-        depth,
-        builtins: vec![(Builtin::Demo, Arc::new(DemoServer::default()))],
-        ..Settings::new(Launcher::start(Handle::current())?, info)
     })
 }
 
