@@ -2,9 +2,10 @@
 
 use protocol::Era;
 use serde_json::{Value, json};
+use testkit::{FakeServer, Script, Speaks};
 
 use crate::client::{Client, text};
-use crate::gateway::{Gateway, Place, child};
+use crate::gateway::{Gateway, Place, child, http};
 use crate::limit::{USUAL, eventually, within};
 
 fn rules() -> Value {
@@ -187,4 +188,48 @@ fn metrics_are_kept_per_agent_and_operation() {
         assert_eq!(gateway.metric("toolgate_operation_seconds_count", &of("wide")).await, 3.0);
         assert_eq!(gateway.metric("toolgate_operation_errors_total", &of("narrow")).await, 1.0);
     });
+}
+
+/// Prints what an agent loads at its start under each exposure, with the first 500 tools of the benchmark for searching.
+#[test]
+#[ignore = "a measurement, not a test"]
+fn tokens_at_the_start_with_500_tools() {
+    within(USUAL, async {
+        let mut servers = serde_json::Map::new();
+        let mut fakes = Vec::new();
+        for (name, tools) in benchmark() {
+            let mut script = Script::new(Speaks::Modern);
+            script.tools = tools;
+            let fake = FakeServer::start(script).await;
+            servers.insert(name, http(&fake));
+            fakes.push(fake);
+        }
+        for exposure in ["direct", "discovery", "search", "auto"] {
+            let place = Place::configured(json!({"servers": servers, "exposure": {"http": exposure}}));
+            let gateway = place.serve().await;
+            gateway.ready().await;
+            let listing = gateway.client(Era::Modern).await.ask("tools/list", json!({})).await;
+            // The fake servers' own tools, which have no description, are not counted.
+            let tools = listing["result"]["tools"].as_array().expect("a listing").iter();
+            let tools: Vec<&Value> = tools.filter(|tool| tool["description"].is_string()).collect();
+            let bytes: usize = tools.iter().map(|tool| tool.to_string().len()).sum();
+            println!("{exposure}: {} tools, {bytes} bytes, about {} tokens", tools.len(), bytes / 4);
+        }
+    });
+}
+
+/// Reads the tools of the middle size of the benchmark, by server.
+fn benchmark() -> std::collections::BTreeMap<String, Vec<Value>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/search/catalog.json.gz");
+    let file = std::fs::File::open(path).expect("the benchmark lies beside the project");
+    let rows: Vec<Value> =
+        serde_json::from_reader(flate2::read::GzDecoder::new(file)).expect("the benchmark is JSON");
+    let mut servers = std::collections::BTreeMap::<String, Vec<Value>>::new();
+    for row in rows.iter().filter(|row| row["tiers"].as_array().is_some_and(|t| t.contains(&json!("500")))) {
+        let tool = json!({
+            "name": row["tool"], "description": row["description"], "inputSchema": row["inputSchema"],
+        });
+        servers.entry(row["server"].as_str().expect("a name").to_owned()).or_default().push(tool);
+    }
+    servers
 }

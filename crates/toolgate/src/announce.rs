@@ -3,6 +3,7 @@
 
 use std::{fmt::Write, net::SocketAddr, path::Path};
 
+use proxy::ExposureSettings;
 use serde_json::json;
 
 mod adopted;
@@ -25,6 +26,10 @@ pub struct Announcement<'a> {
     pub audit: &'a Path,
     /// Whether callers need a token.
     pub needs_token: bool,
+    /// The rules; none: there are none.
+    pub rules: Option<RulesFacts<'a>>,
+    /// How clients see the tools.
+    pub exposure: &'a ExposureSettings,
     /// The name of a tool to try and its arguments; only the built-in demo is known well enough.
     pub example: Option<(&'a str, &'a str)>,
 }
@@ -39,6 +44,8 @@ impl Announcement<'_> {
             ("endpoint", endpoint.clone()),
             ("operations", format!("http://{}", self.operations)),
             ("servers", format!("{servers} ({})", self.source)),
+            ("exposure", self.exposure()),
+            ("rules", self.rules()),
             ("audit", self.audit.display().to_string()),
             ("callers", self.callers().to_owned()),
         ];
@@ -50,11 +57,26 @@ impl Announcement<'_> {
         text
     }
 
+    fn exposure(&self) -> String {
+        let ExposureSettings { stdio, http, .. } = self.exposure;
+        format!("{http} at /mcp, {stdio} on standard input and output")
+    }
+
+    fn rules(&self) -> String {
+        let Some(RulesFacts { file, agents, unknown_agents }) = &self.rules else { return "none".to_owned() };
+        let others = match unknown_agents {
+            UnknownAgents::Denied => "others may use nothing",
+            UnknownAgents::Allowed => "others may use everything",
+        };
+        let plural = if *agents == 1 { "" } else { "s" };
+        format!("{agents} agent{plural}, {others} ({})", file.display())
+    }
+
     const fn callers(&self) -> &'static str {
-        if self.needs_token {
-            "need an access token (toolgate token create)"
-        } else {
-            "every program on this machine may use everything (no token is configured)"
+        match (self.needs_token, &self.rules) {
+            (true, _) => "need an access token (toolgate token create)",
+            (false, None) => "every program on this machine may use everything (no token is configured)",
+            (false, Some(_)) => "every program on this machine, as the agent it says it is (no token is configured)",
         }
     }
 

@@ -20,7 +20,7 @@ use proxy::{
 use tokio::{net::TcpListener, task::JoinHandle};
 
 use crate::{
-    announce::{self, Announcement},
+    announce::{self, Announcement, RulesFacts},
     config::{Loaded, Origin, Source},
     gateway::{Gateway, Plan, StartError},
     listener,
@@ -89,7 +89,7 @@ pub async fn run(loaded: Loaded, doors: Doors, origin: Origin) -> Result<ExitCod
     let mut http = None;
     if doors != Doors::Stdio {
         let door = HttpDoor::open(&gateway, &loaded, left_out).await?;
-        door.announce(&gateway, &source, &names)?;
+        door.announce(&gateway, &loaded, &names)?;
         http = Some(door);
     }
     let client = (doors != Doors::Http).then(|| serve_stdio(&gateway));
@@ -229,9 +229,9 @@ impl HttpDoor {
         Ok(Self { data: addresses.0, operations: addresses.1, tasks })
     }
 
-    fn announce(&self, gateway: &Gateway, source: &Source, servers: &[String]) -> Result<(), ServeError> {
-        let is_demo = *source == Source::Builtin;
-        let source = match source.path() {
+    fn announce(&self, gateway: &Gateway, loaded: &Loaded, servers: &[String]) -> Result<(), ServeError> {
+        let is_demo = loaded.source == Source::Builtin;
+        let source = match loaded.source.path() {
             Some(path) => path.display().to_string(),
             None => "built in; put a .mcp.json or toolgate.yaml here to serve your own".to_owned(),
         };
@@ -242,6 +242,8 @@ impl HttpDoor {
             servers,
             audit: gateway.trail.path(),
             needs_token: gateway.proxy.requires_token()?,
+            rules: RulesFacts::of(loaded),
+            exposure: &loaded.config.exposure,
             example: is_demo.then_some(("demo__add", r#"{"a": 2, "b": 3}"#)),
         };
         // Whoever started us without a terminal may have closed stderr; that is no reason not to serve.

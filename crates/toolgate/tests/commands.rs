@@ -127,6 +127,59 @@ fn validate_tells_by_its_exit_code() {
 }
 
 #[test]
+fn validate_lists_servers_and_agents() {
+    let place = Place::new()
+        .with(".mcp.json", r#"{"mcpServers": {"db": {"command": "x"}, "web": {"url": "https://a.example/mcp"}}}"#)
+        .with(
+            ".mcp-gateway-rules.json",
+            r#"{"agents": {"a": {"allow": {"servers": ["db"]}}, "b": {"allow": {"servers": ["nope"]}}}, "defaults": {"deny_on_missing_agent": false}}"#,
+        );
+    let answer = place.run(&["validate", "--compat", "agent-mcp-gateway"]);
+    assert_eq!(answer.code, Some(0), "{}", answer.errors);
+    assert!(answer.output.contains(r#"Agent "b" allow.servers references undefined server "nope""#));
+    assert!(
+        answer.output.ends_with(
+            ".mcp.json: 2 servers usable\n  usable: db (stdio)\n  usable: web (http)\n\
+             .mcp-gateway-rules.json: 2 agents, others may use everything, read as agent-mcp-gateway does\n  agent: a\n  agent: b\n"
+        ),
+        "{}",
+        answer.output
+    );
+    let json = place.run(&["validate", "-o", "json"]).json();
+    assert_eq!(json["servers"][1], serde_json::json!({"name": "web", "transport": "http"}));
+    assert_eq!(
+        json["rules"],
+        serde_json::json!({"source": ".mcp-gateway-rules.json", "agents": ["a", "b"], "unknown_agents": "deny", "compat": null})
+    );
+}
+
+#[test]
+fn what_the_other_gateway_refuses_is_refused_in_its_words() {
+    let place = Place::new().with(".mcp.json", r#"{"mcpServers": {"db": {}}}"#);
+    let expected = "Invalid configuration: Server \"db\" must specify either \"command\" (stdio) or \"url\" (HTTP) transport";
+    for command in ["stdio", "serve", "validate"] {
+        let answer = place.run(&[command, "--compat", "agent-mcp-gateway"]);
+        assert_eq!((answer.code, answer.errors), (Some(1), format!("ERROR: {expected}\n")), "{command}");
+    }
+    let json = place.run(&["validate", "--compat", "agent-mcp-gateway", "-o", "json"]).json();
+    assert_eq!(
+        (&json["refused"], json["faults"][0]["problem"].as_str()),
+        (&Value::Bool(true), Some(expected))
+    );
+    let place = Place::new();
+    let output = place
+        .command(&["stdio"])
+        .env("TOOLGATE_COMPAT", "agent-mcp-gateway")
+        .env("GATEWAY_MCP_CONFIG", "none.json")
+        .output();
+    let answer = Answer::of(&output.expect("runs"));
+    assert_eq!(
+        (answer.code, answer.errors.as_str()),
+        (Some(1), "ERROR: Configuration file not found: none.json\n")
+    );
+}
+
+#[test]
 fn variables_stand_for_options() {
     let place = Place::new().with("chosen.yaml", "version: 1\nagnt: x\n");
     let output = place.command(&["validate"]).env("TOOLGATE_CONFIG", "chosen.yaml").output().expect("runs");

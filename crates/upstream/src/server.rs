@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     CallError,
     config::{ServerSettings, Startup, TransportSettings},
-    in_flight::InFlight,
+    in_flight::{InFlight, Ticket},
     metrics::Counters,
     state::{Health, ServerState, Status, transport_name},
     transports::Connection,
@@ -111,7 +111,7 @@ impl Server {
     }
 
     /// Returns the link in force, other than `dead`. Starts a lazy server and waits a little for one that restarts;
-    /// one that fails again and again is not waited for.
+    /// one that fails again and again is not waited for, nor one that is let go.
     ///
     /// # Errors
     /// [`CallError::Unavailable`] with the reason of the server's state.
@@ -126,9 +126,31 @@ impl Server {
         self.wake();
         let wait = if self.status.lock().is_settled { RECONNECT_WAIT } else { FIRST_WAIT };
         let mut links = self.link.subscribe();
-        let found = timeout(wait, links.wait_for(|link| link.as_ref().is_some_and(is_alive))).await;
-        let link = found.ok().and_then(|link| link.ok()?.clone());
+        let alive = timeout(wait, links.wait_for(|link| link.as_ref().is_some_and(is_alive)));
+        let found = self.stop.run_until_cancelled(alive).await;
+        let link = found.and_then(|found| found.ok()?.ok()?.clone());
         link.ok_or_else(|| self.unavailable())
+    }
+
+    /// Tells whether a call with `credential` may be shown to this server.
+    pub(crate) fn takes(&self, credential: &Credential) -> bool {
+        credential.is_for_the_same_as(&self.credential)
+    }
+
+    /// Takes a place among the calls in flight.
+    ///
+    /// # Errors
+    /// [`CallError::Busy`] when all are taken.
+    pub(crate) fn enter(&self) -> Result<Ticket, CallError> {
+        self.in_flight.enter().ok_or_else(|| {
+            self.counters.busy.add_one();
+            CallError::Busy { server: self.settings.id().clone(), limit: self.in_flight.limit() }
+        })
+    }
+
+    /// Tells whether calls can go out at this moment.
+    pub(crate) fn has_link(&self) -> bool {
+        self.link.borrow().is_some()
     }
 
     /// Puts a link in force, or takes it away.

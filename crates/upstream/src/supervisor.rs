@@ -48,6 +48,10 @@ const CAUSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long the calls of a server that was removed or changed may go on: as long as any call may take, and a little more.
 const DRAIN_LIMIT: Duration = Duration::from_secs(610);
 
+/// How long a removed or changed server is kept for calls that took their world before that and have not reached it yet.
+/// Between the two lie the audit's line and the screening.
+const STRAGGLERS: Duration = Duration::from_secs(1);
+
 /// Runs `server` until it is stopped. Its end is the end of the server.
 pub(crate) async fn supervise(server: Arc<Server>, shared: Arc<Shared>) {
     let mut supervisor = Supervisor { server, shared, known_era: None, backoff: Backoff::default() };
@@ -83,9 +87,9 @@ impl Supervisor {
         let Some(opened) = stop.run_until_cancelled(self.open(inbox)).await else { return Ok(Stopped) };
         let connection = opened?;
         let ended = stop.run_until_cancelled(self.converse(&connection, mail)).await;
-        self.server.set_link(None);
         match ended {
             Some(reason) => {
+                self.server.set_link(None);
                 let reason = root_cause(&connection, reason).await;
                 self.keep_last_words(&connection);
                 connection.close(FAILED_GRACE).await;
@@ -297,12 +301,20 @@ impl Supervisor {
         }
     }
 
-    /// Ends a connection that is not wanted any more. Its calls may finish unless the whole gateway goes down.
+    /// Ends a connection that is not wanted any more. Its calls may finish unless the whole gateway goes down, and so may
+    /// those that began before and have not got here yet: the link stays for them.
     async fn let_go(&self, connection: &Connection) {
         self.say_gone().await;
-        let drained = timeout(DRAIN_LIMIT, self.server.in_flight.idle());
+        let drained = async {
+            sleep(STRAGGLERS).await;
+            timeout(DRAIN_LIMIT, self.server.in_flight.idle()).await
+        };
         // Late is as good as never: what is still in flight is lost with the connection.
         let _ = self.shared.stop.run_until_cancelled(drained).await;
+        self.server.set_link(None);
+        // Between the last call and the link's end another may have come.
+        let _ =
+            self.shared.stop.run_until_cancelled(timeout(DRAIN_LIMIT, self.server.in_flight.idle())).await;
         connection.close(Grace::default()).await;
     }
 

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{
-        Arc,
+        Arc, Weak,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -36,19 +36,29 @@ use crate::{
 const EVENT_CAPACITY: usize = 1_024;
 /// How long shutdown waits for children and sessions: the steps of ending a child, and a little more.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(12);
+/// How often a call that waits for a server starts anew because the server's configuration was changed meanwhile.
+const MAX_CHANGES: usize = 8;
 
 /// All upstreams of the gateway. Clones are the same table.
 #[derive(Clone)]
 pub struct Upstreams(Arc<Inner>);
 
 struct Inner {
-    table: ArcSwap<HashMap<ServerId, Arc<Server>>>,
+    table: ArcSwap<Table>,
     /// Held while the table is replaced or its servers are woken.
     changing: Mutex<()>,
     /// Some server may wait for the first request; spares every other request a look at the whole table.
     may_sleep: AtomicBool,
     wakings: AtomicU64,
     shared: Arc<Shared>,
+}
+
+/// Who serves calls.
+#[derive(Default)]
+struct Table {
+    configured: HashMap<ServerId, Arc<Server>>,
+    /// Servers that were changed or removed, for calls that began before that. Each lives as long as its supervisor.
+    leaving: HashMap<ServerId, Weak<Server>>,
 }
 
 /// What all supervisors share.
@@ -136,18 +146,19 @@ impl Upstreams {
             return;
         }
         let before = self.0.table.load_full();
-        let mut after = HashMap::with_capacity(servers.len());
+        let mut configured = HashMap::with_capacity(servers.len());
         let mut fresh = Vec::new();
         for (id, settings) in servers {
-            let kept = before.get(&id).filter(|server| server.settings == settings);
+            let kept = before.configured.get(&id).filter(|server| server.settings == settings);
             let server = kept.cloned().unwrap_or_else(|| {
                 let server = Arc::new(Server::new(settings, self.0.shared.stop.child_token()));
                 fresh.push(Arc::clone(&server));
                 server
             });
-            after.insert(id, server);
+            configured.insert(id, server);
         }
-        let after = Arc::new(after);
+        let leaving = before.leaving_after(&configured);
+        let after = Arc::new(Table { configured, leaving });
         self.0.table.store(Arc::clone(&after));
         if fresh.iter().any(|server| server.is_asleep()) {
             self.0.may_sleep.store(true, Ordering::Release);
@@ -156,8 +167,8 @@ impl Upstreams {
             // Its death would leave the server as it is, without restarts: it does not end before it is stopped.
             self.0.shared.tasks.spawn(supervisor::supervise(server, Arc::clone(&self.0.shared)));
         }
-        for (id, server) in before.iter() {
-            match after.get(id) {
+        for (id, server) in &before.configured {
+            match after.configured.get(id) {
                 Some(current) if Arc::ptr_eq(current, server) => {}
                 Some(_) => server.stop.cancel(),
                 None => {
@@ -186,18 +197,19 @@ impl Upstreams {
         request: Cleared<Outgoing>,
         credential: &Credential,
     ) -> Result<Reply, CallError> {
-        let id = &permit.subject().server;
-        let server = self.server(id).ok_or_else(|| CallError::NotConfigured(id.clone()))?;
-        if !credential.is_for_the_same_as(&server.credential) {
-            return Err(CallError::ForeignCredential(id.clone()));
-        }
-        let Some(ticket) = server.in_flight.enter() else {
-            server.counters.busy.add_one();
-            return Err(CallError::Busy { server: id.clone(), limit: server.in_flight.limit() });
+        let mut changes = 0;
+        let (server, ticket, link) = loop {
+            let server = self.serving(permit, credential)?;
+            let ticket = server.enter()?;
+            match server.link(None).await {
+                Ok(link) => break (server, ticket, link),
+                // It was changed or removed while it was waited for. Nothing was sent, so another may take the call.
+                Err(_) if server.stop.is_cancelled() && changes < MAX_CHANGES => changes += 1,
+                Err(error) => return Err(error),
+            }
         };
         server.counters.calls.add_one();
         server.note_caller(permit.principal());
-        let link = server.link(None).await?;
         let first = self.send(&link, permit, request.get(), credential).await;
         let (link, sent) = match first {
             // The connection had just ended. Nothing was sent, so the next one may be used.
@@ -211,16 +223,33 @@ impl Upstreams {
         Ok(Reply::new(sent?, link.version.era(), ticket))
     }
 
+    /// Returns the server that takes a call with `credential`: the configured one, or else the one that is leaving, if
+    /// the call began before that. None but the one that the credential is for.
+    fn serving(&self, permit: &Permit, credential: &Credential) -> Result<Arc<Server>, CallError> {
+        let id = &permit.subject().server;
+        let table = self.0.table.load();
+        let configured = table.configured.get(id).cloned();
+        let leaving = table.leaving.get(id).and_then(Weak::upgrade).filter(|server| server.has_link());
+        let found = configured.iter().chain(&leaving).find(|server| server.takes(credential));
+        found.cloned().ok_or_else(|| match configured.or(leaving) {
+            Some(_) => CallError::ForeignCredential(id.clone()),
+            None => CallError::NotConfigured(id.clone()),
+        })
+    }
+
     /// Returns the credential that the configuration gives for `server`, with which its own requests are made.
     pub fn configured_credential(&self, server: &ServerId) -> Option<Credential> {
         self.server(server).map(|server| server.credential.clone())
     }
 
-    /// Tells whether a call with `credential` would not be refused for it: its server is configured, at the address that
-    /// the credential is for.
+    /// Tells whether a call with `credential` would not be refused for it: its server is configured at the address that
+    /// the credential is for, or was and is leaving.
     pub fn accepts(&self, credential: &Credential) -> bool {
-        let server = self.server(credential.server());
-        server.is_some_and(|server| credential.is_for_the_same_as(&server.credential))
+        let table = self.0.table.load();
+        let configured = table.configured.get(credential.server());
+        let leaving = table.leaving.get(credential.server()).and_then(Weak::upgrade);
+        configured.is_some_and(|server| server.takes(credential))
+            || leaving.is_some_and(|server| server.has_link() && server.takes(credential))
     }
 
     async fn send(
@@ -258,7 +287,7 @@ impl Upstreams {
             return false;
         }
         let _changing = self.0.changing.lock();
-        let woken = self.0.table.load().values().filter(|server| server.wake()).count();
+        let woken = self.0.table.load().configured.values().filter(|server| server.wake()).count();
         if woken > 0 {
             // Counted once they are awake: whoever sees the count does not take a sleeping server for a settled one.
             self.0.wakings.fetch_add(1, Ordering::Release);
@@ -276,7 +305,7 @@ impl Upstreams {
 
     /// Tells whether every started server has listed or failed once.
     pub fn is_settled(&self) -> bool {
-        self.0.table.load().values().all(|server| server.is_settled())
+        self.0.table.load().configured.values().all(|server| server.is_settled())
     }
 
     /// Waits until [`Upstreams::is_settled`]. Cancel safe; the caller bounds the time.
@@ -298,7 +327,7 @@ impl Upstreams {
     /// Returns the state of every server, sorted by name.
     pub fn states(&self) -> Vec<ServerState> {
         let table = self.0.table.load();
-        let mut states: Vec<_> = table.values().map(|server| server.state()).collect();
+        let mut states: Vec<_> = table.configured.values().map(|server| server.state()).collect();
         states.sort_by(|a, b| a.server.cmp(&b.server));
         states
     }
@@ -322,12 +351,26 @@ impl Upstreams {
     }
 
     fn server(&self, id: &ServerId) -> Option<Arc<Server>> {
-        self.0.table.load().get(id).cloned()
+        self.0.table.load().configured.get(id).cloned()
+    }
+}
+
+impl Table {
+    /// Returns who is leaving once `configured` are in force: who leaves with this change, and who did before and has not
+    /// been followed by another of the same name.
+    fn leaving_after(&self, configured: &HashMap<ServerId, Arc<Server>>) -> HashMap<ServerId, Weak<Server>> {
+        let earlier = self.leaving.iter().filter(|(_, server)| server.strong_count() > 0);
+        let stays = |id: &ServerId, server: &Arc<Server>| {
+            configured.get(id).is_some_and(|current| Arc::ptr_eq(current, server))
+        };
+        let now = self.configured.iter().filter(|(id, server)| !stays(id, server));
+        let now = now.map(|(id, server)| (id.clone(), Arc::downgrade(server)));
+        earlier.map(|(id, server)| (id.clone(), Weak::clone(server))).chain(now).collect()
     }
 }
 
 impl std::fmt::Debug for Upstreams {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Upstreams").field("servers", &self.0.table.load().len()).finish()
+        f.debug_struct("Upstreams").field("servers", &self.0.table.load().configured.len()).finish()
     }
 }

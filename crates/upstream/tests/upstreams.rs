@@ -9,6 +9,8 @@ mod bad_output;
 mod builtin;
 #[path = "upstreams/calls.rs"]
 mod calls;
+#[path = "upstreams/changed.rs"]
+mod changed;
 #[path = "upstreams/eras.rs"]
 mod eras;
 #[path = "upstreams/http.rs"]
@@ -31,8 +33,16 @@ fn main() -> ExitCode {
     if let Some(code) = stub::play(args_os()) {
         return code;
     }
-    let tests =
-        [bad_output::TESTS, builtin::TESTS, calls::TESTS, eras::TESTS, http::TESTS, lives::TESTS].concat();
+    let tests = [
+        bad_output::TESTS,
+        builtin::TESTS,
+        calls::TESTS,
+        changed::TESTS,
+        eras::TESTS,
+        http::TESTS,
+        lives::TESTS,
+    ]
+    .concat();
     let trials = tests.into_iter().map(|(name, test)| {
         Trial::test(name, move || {
             test();

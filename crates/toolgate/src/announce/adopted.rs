@@ -5,7 +5,7 @@ use std::path::Path;
 use domain::AgentSource;
 use upstream::config::Startup;
 
-use super::peer::{AnnouncedServer, PeerAnnouncement, RulesFacts, ServerState, Transport, UnknownAgents};
+use super::peer::{AnnouncedServer, PeerAnnouncement, RulesFacts, ServerState, Transport};
 use crate::{config::Loaded, service::Doors};
 
 /// Returns what to say on stderr at the start.
@@ -27,7 +27,6 @@ pub fn adopted(loaded: &Loaded, doors: Doors, audit: &Path) -> String {
         })
         .collect();
     let warnings: Vec<String> = loaded.warnings.iter().map(|warning| warning.problem().to_owned()).collect();
-    let rules = config.policy.rules().zip(loaded.rules_source.as_deref());
     let (transport, exposure) = match doors {
         Doors::Stdio => (Transport::Stdio, config.exposure.stdio),
         Doors::Http => (Transport::Http, config.exposure.http),
@@ -35,11 +34,7 @@ pub fn adopted(loaded: &Loaded, doors: Doors, audit: &Path) -> String {
     };
     let announcement = PeerAnnouncement {
         servers_file: loaded.source.path(),
-        rules: rules.map(|(rules, file)| RulesFacts {
-            file,
-            agents: rules.agent_ids().len(),
-            unknown_agents: UnknownAgents::under(rules),
-        }),
+        rules: RulesFacts::of(loaded),
         audit,
         fallback_agent: (config.agent_source != AgentSource::Builtin).then_some(&config.agent),
         status_tool: config.exposure.status_tool,

@@ -42,6 +42,21 @@ fn unknown_keys_are_warnings_with_a_suggestion() {
 }
 
 #[test]
+fn the_other_gateways_transport_is_a_hint() {
+    let folder = Folder::new().with(
+        NAME,
+        r#"{"mcpServers": {
+  "ignored": { "command": "x", "transport": "websocket" },
+  "wrong": { "command": "x", "transport": "http" },
+  "chosen": { "command": "x", "url": "https://a.example/mcp", "transport": "http" }
+}}"#,
+    );
+    let told = folder.told();
+    assert!(told.contains("server ignored: Child") && told.contains("server wrong: Child"), "{told}");
+    assert!(told.contains("server chosen: Http"), "{told}");
+}
+
+#[test]
 fn one_bad_server_never_stops_the_others() {
     check(
         "adopted_one_bad_server",

@@ -54,7 +54,10 @@ fn rules_beside_a_chosen_file_of_servers_belong_to_it() {
 fn named_rules_must_be_there_and_broken_ones_refuse_to_start() {
     let folder = Folder::new().with(".mcp.json", SERVERS);
     let missing = Folder::new().with(".mcp.json", SERVERS).with_variable("GATEWAY_RULES", "none.json");
-    assert!(missing.told().contains("cannot read `none.json`"), "{}", missing.told());
+    let told = missing.told();
+    assert!(told.starts_with("error: cannot read `none.json`, which GATEWAY_RULES names: "), "{told}");
+    let told = Folder::new().with_variable("GATEWAY_MCP_CONFIG", "none.json").told();
+    assert!(told.starts_with("error: cannot read `none.json`, which GATEWAY_MCP_CONFIG names: "), "{told}");
     let broken = folder.with(".mcp-gateway-rules.json", r#"{"agents": {"a": {"allow": {"servers": "db"}}}}"#);
     let told = broken.told();
     assert!(told.contains(".mcp-gateway-rules.json:1:") && told.ends_with("refused\n"), "{told}");
@@ -137,6 +140,64 @@ fn compat_opens_the_holes_and_speaks_the_other_gateways_words() {
         told.contains(r#"Server "db" must specify either "command" (stdio) or "url" (HTTP) transport"#),
         "{told}"
     );
+}
+
+#[test]
+fn what_the_other_gateway_refuses_is_refused_in_its_words() {
+    let compat = Choices { compat: Compat::AgentMcpGateway, ..Choices::default() };
+    let told = |folder: &Folder| folder.shown(folder.load_with(&compat));
+    let rules = Folder::new().with(".mcp.json", SERVERS);
+    let rules = rules.with(
+        ".mcp-gateway-rules.json",
+        r#"{"agents": {"a": {"deny": {"tools": {"db": ["*x*"]}}, "allow": 1}}}"#,
+    );
+    assert_eq!(
+        told(&rules),
+        "error: Invalid configuration: Agent \"a\" allow section must be an object, got int\n"
+    );
+    let missing = Folder::new().with_variable("GATEWAY_MCP_CONFIG", "none.json");
+    assert_eq!(told(&missing), "error: Configuration file not found: none.json\n");
+    let missing = Folder::new().with(".mcp.json", SERVERS).with_variable("GATEWAY_RULES", "none.json");
+    assert_eq!(told(&missing), "error: Configuration file not found: none.json\n");
+}
+
+#[test]
+fn looser_rules_are_said_at_the_start() {
+    let folder = Folder::new().with(".mcp.json", SERVERS).with(
+        ".mcp-gateway-rules.json",
+        r#"{"agents": {"a": {"allow": {"servers": ["db"], "tools": {"db": []}}}}}"#,
+    );
+    let warnings = |compat| -> Vec<String> {
+        let loaded = folder.load_with(&Choices { compat, ..Choices::default() }).expect("sound");
+        loaded.warnings.iter().map(|warning| warning.problem().to_owned()).collect()
+    };
+    let loose = warnings(Compat::AgentMcpGateway);
+    assert!(loose[0].starts_with("the rules are read as agent-mcp-gateway reads them"), "{loose:?}");
+    assert!(loose.iter().any(|warning| warning.contains("is empty, which grants every tool")), "{loose:?}");
+    let strict = warnings(Compat::Toolgate);
+    assert!(strict.iter().all(|warning| !warning.contains("more is allowed")), "{strict:?}");
+}
+
+#[test]
+fn agents_without_rules_are_said_with_their_place() {
+    let hash = "0".repeat(64);
+    let text = format!(
+        "version: 1\nagent: reviewr\nrules:\n  agents:\n    reviewer: {{}}\ntokens:\n  - {{ id: t, hash: \"sha256:{hash}\", agent: builder }}\n"
+    );
+    let told = Folder::new().with("toolgate.yaml", &text).told();
+    assert!(told.contains("callers that name no agent are `reviewr`, which has no rules"), "{told}");
+    assert!(told.contains("help: did you mean `reviewer`?"), "{told}");
+    assert!(told.contains("token `t` names the agent `builder`, which has no rules"), "{told}");
+    assert!(told.contains("--> toolgate.yaml:7:"), "{told}");
+    let known = text.replace("reviewr", "reviewer").replace("builder", "reviewer");
+    assert_eq!(Folder::new().with("toolgate.yaml", &known).told(), "");
+}
+
+#[test]
+fn faults_of_rules_show_what_is_written() {
+    let rules = "version: 1\nrules: { agents: { a: { allow: { servers: [db, 7] } } } }\n";
+    let told = Folder::new().with("toolgate.yaml", rules).told();
+    assert!(told.contains("2 | rules: { agents: { a: { allow: { servers: [db, 7] } } } }"), "{told}");
 }
 
 #[test]

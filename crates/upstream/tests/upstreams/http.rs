@@ -44,7 +44,7 @@ pub(crate) const TESTS: &[Test] = &[
 ];
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Era {
+pub(crate) enum Era {
     Legacy,
     Modern,
     /// Answers every request with status 401.
@@ -61,7 +61,7 @@ struct Shared {
 }
 
 /// A server that ends, with its connections, when it is dropped.
-struct Server {
+pub(crate) struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
     accepting: JoinHandle<()>,
@@ -74,7 +74,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    async fn start(era: Era, address: &str, tools: usize) -> Self {
+    pub(crate) async fn start(era: Era, address: &str, tools: usize) -> Self {
         let listener = loop {
             // The port of a server that just ended is free again in a moment.
             match TcpListener::bind(address).await {
@@ -88,11 +88,11 @@ impl Server {
         Self { address, shared, accepting }
     }
 
-    fn config(&self) -> Value {
+    pub(crate) fn config(&self) -> Value {
         json!({"url": format!("http://{}/mcp", self.address)})
     }
 
-    fn methods(&self) -> Vec<String> {
+    pub(crate) fn methods(&self) -> Vec<String> {
         self.shared.methods.lock().unwrap().clone()
     }
 

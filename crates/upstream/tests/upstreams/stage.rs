@@ -146,11 +146,23 @@ pub(crate) async fn call_on(
     let id = ServerId::new(server).unwrap();
     let nowhere = || Credential::new(id.clone(), "", []);
     let credential = upstreams.configured_credential(&id).unwrap_or_else(nowhere);
+    call_with(upstreams, &credential, agent, (server, tool), params, version).await
+}
+
+/// Starts a call with a credential that may be another than the configured one.
+pub(crate) async fn call_with(
+    upstreams: &Upstreams,
+    credential: &Credential,
+    agent: &str,
+    (server, tool): (&str, &str),
+    params: String,
+    version: Version,
+) -> Result<Reply, CallError> {
     let row = method("tools/call").unwrap();
     let params = Params::parse(Some(params.into()), row).unwrap();
     let caller = Caller { version, client_info: None, log_level: None, passed: 0 };
     let request = cleared(Outgoing { method: row, params, caller });
-    upstreams.call(&permit(agent, server, tool), request, &credential).await
+    upstreams.call(&permit(agent, server, tool), request, credential).await
 }
 
 /// Waits for the end of a reply: notifications, and the JSON of the result or error.

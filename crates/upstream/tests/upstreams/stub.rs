@@ -58,6 +58,7 @@ impl Stub {
     fn take(&mut self, message: &Value) {
         let id = message["id"].clone();
         match message["method"].as_str() {
+            _ if self.is("mute") => {}
             Some("server/discover") if self.is("silent") => {}
             Some("server/discover") if self.is("modern") => {
                 if self.is("slow") {
