@@ -1,7 +1,7 @@
 //! How a client sees the tools of its upstreams: all of them (`direct`), or a few tools of the gateway to find and call
 //! them with (`discovery`, `search`). What those tools do is in `methods/gateway_tools`.
 
-use std::{collections::HashMap, num::NonZeroU64, str::FromStr};
+use std::{collections::HashMap, fmt, num::NonZeroU64, str::FromStr};
 
 use catalog::View;
 use domain::{AgentId, ServerId};
@@ -72,6 +72,17 @@ impl FromStr for Exposure {
             "auto" => Ok(Self::Auto),
             _ => Err(NoExposure),
         }
+    }
+}
+
+impl fmt::Display for Exposure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Direct => "direct",
+            Self::Discovery => "discovery",
+            Self::Search => "search",
+            Self::Auto => "auto",
+        })
     }
 }
 

@@ -76,7 +76,9 @@ impl Announcement<'_> {
         match (self.needs_token, &self.rules) {
             (true, _) => "need an access token (toolgate token create)",
             (false, None) => "every program on this machine may use everything (no token is configured)",
-            (false, Some(_)) => "every program on this machine, as the agent it says it is (no token is configured)",
+            (false, Some(_)) => {
+                "every program on this machine, as the agent it says it is (no token is configured)"
+            }
         }
     }
 

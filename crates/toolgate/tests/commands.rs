@@ -180,6 +180,57 @@ fn what_the_other_gateway_refuses_is_refused_in_its_words() {
 }
 
 #[test]
+fn adopted_files_start_with_the_other_gateways_lines() {
+    let place = Place::new()
+        .with(".mcp.json", r#"{"mcpServers": {"db": {"command": "cat"}, "bad": {"url": "${NONE}"}}}"#)
+        .with(".mcp-gateway-rules.json", r#"{"agents": {"a": {"allow": {"servers": ["db", "nope"]}}}}"#);
+    let mut command = place.command(&["stdio"]);
+    let output = command
+        .env("GATEWAY_DEFAULT_AGENT", "a")
+        .env("GATEWAY_DEBUG", "1")
+        .env("GATEWAY_AUDIT_LOG", "~/a.jsonl")
+        .output();
+    let answer = Answer::of(&output.expect("runs"));
+    assert_eq!((answer.code, answer.output.as_str()), (Some(0), ""), "{}", answer.errors);
+    let expected = [
+        "Loading MCP server configuration from: .mcp.json",
+        "Loading gateway rules from: .mcp-gateway-rules.json",
+        "Audit log will be written to: ",
+        "Default agent for fallback chain: a",
+        "Debug mode: ENABLED (get_gateway_status tool available)",
+        r#"  - Agent "a" allow.servers references undefined server "nope" (.mcp-gateway-rules.json:1:"#,
+        "  - 1 proxy client(s) initialized",
+        "    * db: starting",
+        "    * bad: left out: environment variable is not set: NONE",
+        "  - 2 MCP server(s) configured",
+        "  - 1 agent(s) configured",
+        "  - Default policy: deny unknown agents",
+        "  - 4 gateway tools available: list_servers, get_server_tools, execute_tool, get_gateway_status",
+        "Gateway is ready. Running with stdio transport...",
+    ];
+    let mut lines = answer.errors.lines();
+    for start in expected {
+        assert!(
+            lines.any(|line| line.starts_with(start)),
+            "{start} is missing or too early:\n{}",
+            answer.errors
+        );
+    }
+    assert!(place.0.path().join("a.jsonl").is_file());
+}
+
+#[test]
+fn a_variable_that_cannot_be_used_is_named() {
+    let place = Place::new();
+    let output = place.command(&["stdio"]).env("GATEWAY_INIT_STRATEGY", "later").output().expect("runs");
+    let answer = Answer::of(&output);
+    assert_eq!(
+        (answer.code, answer.errors.as_str()),
+        (Some(1), "error: GATEWAY_INIT_STRATEGY: write `eager` or `lazy`\n")
+    );
+}
+
+#[test]
 fn variables_stand_for_options() {
     let place = Place::new().with("chosen.yaml", "version: 1\nagnt: x\n");
     let output = place.command(&["validate"]).env("TOOLGATE_CONFIG", "chosen.yaml").output().expect("runs");

@@ -47,7 +47,6 @@ const FAILED_GRACE: Grace =
 const CAUSE_LIMIT: Duration = Duration::from_secs(1);
 /// How long the calls of a server that was removed or changed may go on: as long as any call may take, and a little more.
 const DRAIN_LIMIT: Duration = Duration::from_secs(610);
-
 /// How long a removed or changed server is kept for calls that took their world before that and have not reached it yet.
 /// Between the two lie the audit's line and the screening.
 const STRAGGLERS: Duration = Duration::from_secs(1);
@@ -307,14 +306,14 @@ impl Supervisor {
         self.say_gone().await;
         let drained = async {
             sleep(STRAGGLERS).await;
-            timeout(DRAIN_LIMIT, self.server.in_flight.idle()).await
+            self.server.in_flight.idle().await;
+            self.server.set_link(None);
+            // Between the last call and the link's end another may have come.
+            self.server.in_flight.idle().await;
         };
         // Late is as good as never: what is still in flight is lost with the connection.
-        let _ = self.shared.stop.run_until_cancelled(drained).await;
+        let _ = self.shared.stop.run_until_cancelled(timeout(DRAIN_LIMIT, drained)).await;
         self.server.set_link(None);
-        // Between the last call and the link's end another may have come.
-        let _ =
-            self.shared.stop.run_until_cancelled(timeout(DRAIN_LIMIT, self.server.in_flight.idle())).await;
         connection.close(Grace::default()).await;
     }
 

@@ -6,7 +6,10 @@ use domain::AgentSource;
 use upstream::config::Startup;
 
 use super::peer::{AnnouncedServer, PeerAnnouncement, RulesFacts, ServerState, Transport};
-use crate::{config::Loaded, service::Doors};
+use crate::{
+    config::{Diagnostic, Loaded},
+    service::Doors,
+};
 
 /// Returns what to say on stderr at the start.
 pub fn adopted(loaded: &Loaded, doors: Doors, audit: &Path) -> String {
@@ -26,7 +29,7 @@ pub fn adopted(loaded: &Loaded, doors: Doors, audit: &Path) -> String {
             },
         })
         .collect();
-    let warnings: Vec<String> = loaded.warnings.iter().map(|warning| warning.problem().to_owned()).collect();
+    let warnings: Vec<String> = loaded.warnings.iter().map(in_a_line).collect();
     let (transport, exposure) = match doors {
         Doors::Stdio => (Transport::Stdio, config.exposure.stdio),
         Doors::Http => (Transport::Http, config.exposure.http),
@@ -44,4 +47,11 @@ pub fn adopted(loaded: &Loaded, doors: Doors, audit: &Path) -> String {
         transport,
     };
     announcement.text()
+}
+
+/// Returns a warning with its place and what to do about it.
+fn in_a_line(warning: &Diagnostic) -> String {
+    let place = warning.place().map(|place| format!(" ({place})")).unwrap_or_default();
+    let help = warning.help().map(|help| format!(": {help}")).unwrap_or_default();
+    format!("{}{place}{help}", warning.problem())
 }

@@ -7,6 +7,8 @@ use domain::AgentId;
 use policy::{Reading, Rules};
 use proxy::{Exposure, StatusTool};
 
+use crate::config::Loaded;
+
 /// The facts to announce.
 pub struct PeerAnnouncement<'a> {
     /// The file of servers; none: the built-in demo.
@@ -76,6 +78,17 @@ pub enum Transport {
     Http,
     /// On both.
     Both,
+}
+
+// === impl RulesFacts ===
+
+impl<'a> RulesFacts<'a> {
+    /// Returns the rules of a configuration, if it has any. A section `rules` stands in the file of the servers.
+    pub fn of(loaded: &'a Loaded) -> Option<Self> {
+        let rules = loaded.config.policy.rules()?;
+        let file = loaded.rules_source.as_deref().or_else(|| loaded.source.path())?;
+        Some(Self { file, agents: rules.agent_ids().len(), unknown_agents: UnknownAgents::under(rules) })
+    }
 }
 
 // === impl UnknownAgents ===

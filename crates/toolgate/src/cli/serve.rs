@@ -19,7 +19,7 @@ pub(super) fn run(options: &ServeOptions) -> Result<ExitCode, CliError> {
 pub(super) fn start(options: &GatewayOptions, doors: Doors) -> Result<ExitCode, CliError> {
     let origin = options.origin()?;
     let loaded = origin.load()?;
-    report(&loaded);
+    report(&loaded, doors);
     // Listeners, children and the publisher share this thread; HTTP clients have worker threads of their own.
     let runtime = Builder::new_current_thread()
         .enable_all()
@@ -32,14 +32,20 @@ pub(super) fn start(options: &GatewayOptions, doors: Doors) -> Result<ExitCode, 
 }
 
 /// Says on stderr what is odd about the configuration. None of it stops the gateway.
-fn report(loaded: &Loaded) {
+fn report(loaded: &Loaded, doors: Doors) {
     output::warn_of_faults(loaded);
-    // The lines at the start list the warnings of adopted files.
-    if !matches!(loaded.source, Source::Adopted(_)) {
-        output::warn(loaded);
-    }
-    let has_servers_of_its_own = matches!(loaded.source, Source::Adopted(_));
-    if has_servers_of_its_own && loaded.config.policy.rules().is_none() && loaded.config.tokens.is_empty() {
-        eprintln!("There is no policy: callers on this machine may use every tool of every server.\n");
+    match loaded.source {
+        // The lines at the start list their warnings, and whether there are rules.
+        Source::Adopted(_) => {}
+        Source::Own(_) => {
+            output::warn(loaded);
+            // With an HTTP door, what is announced with it says so.
+            if doors == Doors::Stdio && loaded.config.policy.rules().is_none() {
+                eprintln!(
+                    "There is no policy: callers on this machine may use every tool of every server.\n"
+                );
+            }
+        }
+        Source::Builtin => output::warn(loaded),
     }
 }

@@ -167,6 +167,12 @@ pub(super) fn ignored(
         );
     }
     let is_applied = |path: &Path| rules.is_some_and(|rules| same_file(&around.folder.join(rules), path));
+    if let Some(named) = named_by(RULES_VARIABLE, around)
+        && !is_applied(&around.folder.join(&named))
+    {
+        warnings
+            .push(Diagnostic::warning(format!("{RULES_VARIABLE} is ignored: other rules are used, or none")));
+    }
     let beside = around.folder.join(RULES_NAME);
     if beside.is_file() && !is_applied(&beside) {
         warnings.push(

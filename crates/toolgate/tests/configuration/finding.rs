@@ -43,6 +43,8 @@ fn the_other_gateways_variable_is_understood() {
     let folder = folder.with("toolgate.yaml", OWN);
     assert_eq!(names(&folder), ["own"]);
     assert!(folder.told().contains("GATEWAY_MCP_CONFIG is ignored"));
+    let folder = folder.with_variable("GATEWAY_RULES", "rules.json");
+    assert!(folder.told().contains("GATEWAY_RULES is ignored: other rules are used, or none"));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use domain::ServerId;
+use domain::{Credential, ServerId};
 use protocol::Version;
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
@@ -93,27 +93,37 @@ fn old_credentials_stay_at_home() {
         async |stage| {
             let old = Server::start(Era::Modern, "127.0.0.1:0", 1).await;
             let new = Server::start(Era::Modern, "127.0.0.1:0", 1).await;
-            stage.apply(&[("stub", with_token(old.config()))]);
+            stage.apply(&[("stub", with_token(&old, "old"))]);
             stage.listed("stub").await;
-            let id = ServerId::new("stub").unwrap();
-            let credential = stage.upstreams.configured_credential(&id).unwrap();
-            assert!(stage.upstreams.accepts(&credential));
-            stage.apply(&[("stub", with_token(new.config()))]);
+            let credential = stage.upstreams.configured_credential(&ServerId::new("stub").unwrap()).unwrap();
+            stage.apply(&[("stub", with_token(&new, "new"))]);
             stage.listed("stub").await;
-            assert!(!stage.upstreams.accepts(&credential));
-            let params = json!({"name": "echo", "arguments": {}}).to_string();
-            let target = ("stub", "echo");
-            let refused =
-                call_with(&stage.upstreams, &credential, "a", target, params, Version::V2026_07_28).await;
-            // To try again is all a caller can do, and it helps.
-            let refused = refused.err().expect("it is for another address");
-            assert!(matches!(refused, CallError::Unavailable { .. }), "{refused:?}");
-            assert!(!new.methods().contains(&"tools/call".to_owned()), "{:?}", new.methods());
+
+            // A call that began before the change goes to the server that is leaving, as long as it is there.
+            let reply = call_as_before(stage, &credential).await.expect("the old server is still there");
+            finish(reply).await.unwrap();
+            assert_eq!((old.calls(), new.calls()), (1, 0));
+            while stage.upstreams.accepts(&credential) {
+                tokio::task::yield_now().await;
+            }
+            let refused = call_as_before(stage, &credential).await.err().expect("nobody is there for it");
+            assert!(matches!(refused, CallError::ForeignCredential(_)), "{refused:?}");
+
+            stage.call("echo", json!({})).await.unwrap();
+            assert_eq!((old.calls(), new.calls()), (1, 1));
+            assert!(old.tokens().iter().all(|token| token == "Bearer old"), "{:?}", old.tokens());
+            assert!(new.tokens().iter().all(|token| token == "Bearer new"), "{:?}", new.tokens());
         },
     );
 }
 
-fn with_token(mut config: Value) -> Value {
-    config["headers"] = json!({"Authorization": "Bearer secret"});
+async fn call_as_before(stage: &Stage, credential: &Credential) -> Result<Reply, CallError> {
+    let params = json!({"name": "echo", "arguments": {}}).to_string();
+    call_with(&stage.upstreams, credential, "someone", ("stub", "echo"), params, Version::V2025_11_25).await
+}
+
+fn with_token(server: &Server, token: &str) -> Value {
+    let mut config = server.config();
+    config["headers"] = json!({"Authorization": format!("Bearer {token}")});
     config
 }

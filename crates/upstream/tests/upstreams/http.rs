@@ -55,6 +55,8 @@ pub(crate) enum Era {
 #[derive(Default)]
 struct Shared {
     methods: Mutex<Vec<String>>,
+    /// The credential of every request.
+    tokens: Mutex<Vec<String>>,
     listeners: Mutex<Vec<mpsc::UnboundedSender<Bytes>>>,
     sessions: AtomicUsize,
     tools: AtomicUsize,
@@ -92,8 +94,17 @@ impl Server {
         json!({"url": format!("http://{}/mcp", self.address)})
     }
 
-    pub(crate) fn methods(&self) -> Vec<String> {
+    fn methods(&self) -> Vec<String> {
         self.shared.methods.lock().unwrap().clone()
+    }
+
+    pub(crate) fn calls(&self) -> usize {
+        self.methods().iter().filter(|method| *method == "tools/call").count()
+    }
+
+    /// Returns the credential of every request.
+    pub(crate) fn tokens(&self) -> Vec<String> {
+        self.shared.tokens.lock().unwrap().clone()
     }
 
     /// Offers one more tool and tells everybody who listens.
@@ -131,11 +142,13 @@ type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 
 async fn answer(era: Era, shared: &Shared, request: Request<Incoming>) -> Answer {
     let session = request.headers().get("mcp-session-id").map(|id| id.to_str().unwrap().to_owned());
+    let token = request.headers().get("authorization").map(|token| token.to_str().unwrap().to_owned());
     let http_method = request.method().to_string();
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let message: Value = serde_json::from_slice(&body).unwrap_or_default();
     let method = message["method"].as_str().unwrap_or(&http_method).to_owned();
     shared.methods.lock().unwrap().push(method.clone());
+    shared.tokens.lock().unwrap().extend(token);
     let result =
         |result: Value| json_body(200, &json!({"jsonrpc": "2.0", "id": message["id"], "result": result}));
     let tools = || {
