@@ -243,3 +243,50 @@ fn benchmark() -> std::collections::BTreeMap<String, Vec<Value>> {
     }
     servers
 }
+
+#[test]
+fn an_endpoint_for_one_server_does_not_reach_beyond_it() {
+    within(USUAL, async {
+        let place = Place::configured(json!({
+            "servers": {"one": child(&[]), "two": child(&[])},
+            "exposure": {"servers": {"one": "discovery"}},
+        }));
+        let gateway = place.serve().await;
+        gateway.ready().await;
+        let mut client = gateway.door().only("one").open(Era::Modern).await;
+        let listed = client.call("list_servers", json!({})).await["result"].clone();
+        let names = listed["structuredContent"]["result"].as_array().expect("a list").len();
+        assert_eq!((names, &listed["structuredContent"]["result"][0]["name"]), (1, &json!("one")));
+        let beyond = client.call("get_server_tools", json!({"server": "two"})).await["result"].clone();
+        assert_eq!(beyond["structuredContent"]["code"], "DENIED_BY_POLICY", "{beyond}");
+        let beyond = execute(&mut client, "default", "two", "echo").await;
+        assert_eq!(code(&beyond), "DENIED_BY_POLICY");
+        assert_eq!(execute(&mut client, "default", "one", "echo").await["content"][0]["text"], "x");
+    });
+}
+
+#[test]
+fn refusals_are_on_record_whatever_form_they_have() {
+    within(USUAL, async {
+        let (_place, gateway) = serve("discovery").await;
+        let mut client = gateway.client(Era::Modern).await;
+        client.call("get_server_tools", json!({"agent_id": "narrow", "server": "two"})).await;
+        client.call("one__echo", json!({"text": "x"})).await;
+        execute(&mut client, "narrow", "one", "write").await;
+        let expected = [
+            ("get_server_tools", "DENY", "DENIED_BY_POLICY", json!("agents.narrow.allow.servers")),
+            ("tools/call", "ERROR", "TOOL_NOT_FOUND", Value::Null),
+            ("execute_tool", "DENY", "DENIED_BY_POLICY", json!("agents.narrow.allow.tools.one")),
+        ];
+        let ends = eventually(|| async {
+            let ends = gateway.trail.ends();
+            (ends.len() == expected.len()).then_some(ends)
+        })
+        .await;
+        for (end, (operation, decision, code, rule)) in ends.iter().zip(&expected) {
+            let said = (&end["operation"], &end["decision"], &end["code"], &end["rule"]);
+            assert_eq!(said, (&json!(operation), &json!(decision), &json!(code), rule), "{end}");
+            assert!(end["revision"].is_string(), "{end}");
+        }
+    });
+}

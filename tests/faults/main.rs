@@ -20,6 +20,7 @@ mod bad_input;
 mod bodies;
 mod changes;
 mod children;
+mod closed_stderr;
 mod correlation;
 mod crash;
 mod disk;

@@ -9,11 +9,12 @@ use std::time::Duration;
 use protocol::Era;
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use testkit::{FakeServer, Script, Speaks};
 use tokio::task::JoinHandle;
 
 use crate::client::{failure, text};
-use crate::gateway::{Gateway, Place, child};
-use crate::limit::{USUAL, eventually, within};
+use crate::gateway::{Gateway, Place, child, http};
+use crate::limit::{LOOK_AGAIN, USUAL, eventually, within};
 
 /// Writes the configuration in place of the old one, as an editor does: a new file is renamed over it.
 fn write(place: &Place, config: &Value) {
@@ -29,23 +30,36 @@ async fn until(gateway: &Gateway, event: &str, count: usize) {
     eventually(|| async { (gateway.trail.events(event).len() >= count).then_some(()) }).await;
 }
 
+/// Waits until a new server's tools are offered.
+async fn until_offered(gateway: &Gateway, server: &str) {
+    let mut client = gateway.client(Era::Modern).await;
+    while !client.tools().await.contains(&format!("{server}__echo")) {
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
 async fn serve(place: &Place) -> Gateway {
     let gateway = place.serve().await;
     gateway.ready().await;
     gateway
 }
 
-/// Starts clients that call without end, until they are told to stop; each returns how many calls were answered.
-async fn callers(gateway: &Gateway, count: usize, stop: &Arc<AtomicBool>) -> Vec<JoinHandle<usize>> {
+/// Starts clients that call these servers in turn, until they are told to stop; each returns how many calls were answered.
+async fn callers(
+    gateway: &Gateway,
+    count: usize,
+    servers: &[&str],
+    stop: &Arc<AtomicBool>,
+) -> Vec<JoinHandle<usize>> {
     let mut callers = Vec::new();
     for number in 0..count {
         let mut client = gateway.client(if number % 2 == 0 { Era::Modern } else { Era::Legacy }).await;
-        let stop = stop.clone();
+        let (tool, stop) = (format!("{}__echo", servers[number / 2 % servers.len()]), stop.clone());
         callers.push(tokio::spawn(async move {
             let mut answered = 0;
             while !stop.load(Ordering::Relaxed) {
-                let answer = client.call("kept__echo", json!({"text": "x"})).await;
-                assert_eq!(failure(&answer), "", "{answer}");
+                let answer = client.call(&tool, json!({"text": "x"})).await;
+                assert_eq!(failure(&answer), "", "{tool}: {answer}");
                 assert_eq!(text(&answer), "x");
                 answered += 1;
             }
@@ -53,6 +67,14 @@ async fn callers(gateway: &Gateway, count: usize, stop: &Arc<AtomicBool>) -> Vec
         }));
     }
     callers
+}
+
+/// Ends the callers; each must have been answered every time.
+async fn all_answered(callers: Vec<JoinHandle<usize>>, stop: &AtomicBool) {
+    stop.store(true, Ordering::Relaxed);
+    for caller in callers {
+        assert!(caller.await.expect("no call fails") > 0);
+    }
 }
 
 #[test]
@@ -67,7 +89,7 @@ fn sixteen_callers_notice_nothing_of_reloads() {
         let gateway = serve(&place).await;
         let (kept, changing) = (gateway.server("kept").await, gateway.server("changing").await);
         let stop = Arc::new(AtomicBool::new(false));
-        let callers = callers(&gateway, 16, &stop).await;
+        let callers = callers(&gateway, 16, &["kept"], &stop).await;
         let worlds = [
             json!({"changing": child(&["--prelude", "text"])}),
             json!({"changing": child(&["--prelude", "text"]), "new": child(&[])}),
@@ -79,15 +101,48 @@ fn sixteen_callers_notice_nothing_of_reloads() {
             until(&gateway, "reloaded", index + 1).await;
         }
         gateway.ready().await;
-        stop.store(true, Ordering::Relaxed);
-        for caller in callers {
-            assert!(caller.await.expect("no call fails") > 0);
-        }
+        all_answered(callers, &stop).await;
         let after = gateway.server("kept").await;
         assert_eq!((&after["pid"], &after["restarts"]), (&kept["pid"], &json!(0)), "{after}");
         assert_ne!(gateway.server("changing").await["pid"], changing["pid"]);
         let mut client = gateway.client(Era::Modern).await;
         assert!(!client.tools().await.iter().any(|tool| tool.starts_with("new__")));
+    });
+}
+
+#[test]
+fn callers_of_servers_that_change_and_move_are_all_answered() {
+    within(USUAL, async {
+        let (one, two) = (
+            FakeServer::start(Script::new(Speaks::Modern)).await,
+            FakeServer::start(Script::new(Speaks::Modern)).await,
+        );
+        let at = |server: &FakeServer, token: &str| {
+            let mut config = http(server);
+            config["headers"] = json!({"Authorization": format!("Bearer {token}")});
+            config
+        };
+        let world = |round: usize| {
+            let moving = if round.is_multiple_of(2) { at(&one, "one") } else { at(&two, "two") };
+            let changing = child(if round.is_multiple_of(2) { &[] } else { &["--prelude", "text"] });
+            json!({"servers": {"moving": moving, "changing": changing, "kept": child(&[])}})
+        };
+        let place = Place::configured(world(0));
+        let gateway = serve(&place).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let callers = callers(&gateway, 16, &["moving", "changing", "kept", "moving"], &stop).await;
+        for round in 1..=6 {
+            write(&place, &world(round));
+            until(&gateway, "reloaded", round).await;
+        }
+        gateway.ready().await;
+        all_answered(callers, &stop).await;
+        for (server, token) in [(&one, "Bearer one"), (&two, "Bearer two")] {
+            assert!(server.seen().calls("echo") > 0);
+            for request in server.seen().requests() {
+                assert_eq!(request.headers.get("authorization").map(String::as_str), Some(token));
+            }
+        }
     });
 }
 
@@ -150,6 +205,75 @@ fn rules_take_effect_without_a_restart_and_survive_their_removal() {
     });
 }
 
+/// Files that were found by their names would be replaced by what is found next: an open world.
+#[test]
+fn files_that_are_gone_or_empty_change_nothing() {
+    within(USUAL, async {
+        let place = Place::new(json!({}));
+        std::fs::remove_file(place.file("toolgate.yaml")).expect("it is there");
+        let (servers, rules) = (place.file(".mcp.json"), place.file(".mcp-gateway-rules.json"));
+        let closed = json!({"agents": {"default": {"allow": {"servers": ["kept"]}, "deny": {"tools": {"kept": ["add"]}}}}, "defaults": {"deny_on_missing_agent": false}});
+        std::fs::write(&servers, json!({"mcpServers": {"kept": child(&[])}}).to_string()).expect("writable");
+        std::fs::write(&rules, closed.to_string()).expect("writable");
+        let gateway = serve(&place).await;
+        let mut client = gateway.client(Era::Modern).await;
+        let before = client.tools().await;
+        assert!(before.contains(&"kept__echo".to_owned()), "{before:?}");
+        assert!(!before.contains(&"kept__add".to_owned()), "{before:?}");
+        let mut refused = 0;
+        for file in [&rules, &servers] {
+            let good = std::fs::read(file).expect("it is there");
+            for lose in [|file: &_| std::fs::write(file, ""), |file: &_| std::fs::remove_file(file)] {
+                lose(file).expect("writable");
+                refused += 1;
+                until(&gateway, "reload_refused", refused).await;
+                assert_eq!(client.tools().await, before);
+            }
+            std::fs::write(file, good).expect("writable");
+            until(&gateway, "reloaded", refused / 2).await;
+        }
+        assert_eq!(client.tools().await, before);
+        let told = gateway.trail.events("reload_refused");
+        assert!(told.iter().all(|event| event["details"]["revision"].is_u64()), "{told:?}");
+    });
+}
+
+#[test]
+fn a_file_that_was_missing_is_found_when_it_comes() {
+    within(USUAL, async {
+        let place = Place::new(json!({"kept": child(&[])}));
+        let gateway = serve(&place).await;
+        std::fs::create_dir(place.file("more")).expect("writable");
+        write(&place, &json!({"servers": {"kept": child(&[])}, "include": ["more/servers.json"]}));
+        until(&gateway, "reload_refused", 1).await;
+        let more = json!({"mcpServers": {"more": child(&[])}}).to_string();
+        std::fs::write(place.file("more/servers.json"), more).expect("writable");
+        until(&gateway, "reloaded", 1).await;
+        assert_eq!(gateway.trail.events("reload_refused").len(), 1, "the same fault is told once");
+        until_offered(&gateway, "more").await;
+        // From now on it is watched.
+        std::fs::write(place.file("more/servers.json"), json!({"mcpServers": {}}).to_string())
+            .expect("writable");
+        until(&gateway, "reloaded", 2).await;
+    });
+}
+
+#[test]
+fn what_needs_a_restart_is_named_and_the_rest_applies() {
+    within(USUAL, async {
+        let place = Place::new(json!({"kept": child(&[])}));
+        let gateway = serve(&place).await;
+        let servers = json!({"kept": child(&[]), "more": child(&[])});
+        write(&place, &json!({"servers": servers, "limits": {"in_flight": 7}, "shutdown_grace_ms": 1}));
+        until(&gateway, "reloaded", 1).await;
+        until_offered(&gateway, "more").await;
+        let said = gateway.said();
+        for key in ["limits", "shutdown_grace_ms"] {
+            assert!(said.contains(&format!("A change of `{key}` needs a restart")), "{said}");
+        }
+    });
+}
+
 #[test]
 fn a_link_that_is_switched_is_a_change() {
     within(USUAL, async {
@@ -167,9 +291,8 @@ fn a_link_that_is_switched_is_a_change() {
         symlink("two", place.file("..next")).expect("writable");
         std::fs::rename(place.file("..next"), place.file("..data")).expect("writable");
         until(&gateway, "reloaded", 1).await;
-        gateway.ready().await;
+        until_offered(&gateway, "two").await;
         let mut client = gateway.client(Era::Modern).await;
-        client.until_answered("two").await;
         assert!(!client.tools().await.contains(&"one__echo".to_owned()));
     });
 }
@@ -211,8 +334,7 @@ fn a_hang_up_reloads_and_a_faulty_server_disables_only_itself() {
         assert!(gateway.said().contains("The server `bad` is left out"), "{}", gateway.said());
         write(&place, &json!({"servers": {"kept": child(&[]), "bad": child(&[])}}));
         until(&gateway, "reloaded", 2).await;
-        gateway.ready().await;
-        gateway.client(Era::Modern).await.until_answered("bad").await;
+        until_offered(&gateway, "bad").await;
     });
 }
 
@@ -251,5 +373,57 @@ fn reload_time_with_100_servers() {
             until(&gateway, "reloaded", round).await;
             println!("reload {round}: {:?}", began.elapsed().saturating_sub(Duration::from_millis(300)));
         }
+    });
+}
+
+/// A file that reads as whole but lacks its end, and a file that appears and takes the place of others, must not open what
+/// rules closed.
+#[test]
+fn rules_do_not_vanish_by_a_reload() {
+    within(USUAL, async {
+        let place = Place::new(json!({"kept": child(&[])}));
+        let file = place.file("toolgate.yaml");
+        let program = child(&[])["command"].clone();
+        let whole = format!(
+            "version: 1\nservers:\n  kept: {{ command: {program} }}\n\
+             rules:\n  agents:\n    default: {{ allow: {{ servers: [other] }} }}\n  defaults: {{ deny_on_missing_agent: false }}\n",
+        );
+        std::fs::write(&file, &whole).expect("writable");
+        let gateway = serve(&place).await;
+        let mut client = gateway.client(Era::Modern).await;
+        assert!(client.tools().await.is_empty());
+        let cut = whole.find("rules:").expect("it has rules");
+        std::fs::write(&file, &whole[..cut]).expect("writable");
+        until(&gateway, "reload_refused", 1).await;
+        assert!(client.tools().await.is_empty());
+        assert!(gateway.said().contains("the rules in force would be gone"), "{}", gateway.said());
+    });
+}
+
+/// A call that waits for its server is judged again when the server is changed before it was sent.
+#[test]
+fn an_old_permit_does_not_reach_a_changed_server() {
+    within(USUAL, async {
+        let config = |delay: &str, allowed: &str| {
+            json!({
+                "servers": {"slow": child(&["--greeting-delay-ms", delay])},
+                "rules": {
+                    "agents": {"default": {"allow": {"servers": [allowed]}}},
+                    "defaults": {"deny_on_missing_agent": false},
+                },
+            })
+        };
+        let place = Place::configured(config("0", "slow"));
+        let gateway = serve(&place).await;
+        let mut client = gateway.client(Era::Modern).await;
+        client.until_answered("slow").await;
+        // The server is changed to one that takes long to greet; its tools are still listed, so a call waits for it.
+        write(&place, &config("1500", "slow"));
+        until(&gateway, "reloaded", 1).await;
+        let waiting = tokio::spawn(async move { client.call("slow__echo", json!({"text": "x"})).await });
+        gateway.until_server("slow", |server| server["in_flight"] == 1).await;
+        write(&place, &config("0", "other"));
+        let answer = waiting.await.expect("answered");
+        assert_eq!(answer["error"]["code"], -32602, "{answer}");
     });
 }

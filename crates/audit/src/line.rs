@@ -48,6 +48,7 @@ pub(crate) fn push_call(out: &mut Vec<u8>, id: CallId, begin: &Begin<'_>) {
     text(out, "operation", begin.operation.unwrap_or(begin.method), NAME_BYTES);
     optional(out, "server", begin.server, NAME_BYTES);
     optional(out, "target", begin.target, TARGET_BYTES);
+    text(out, "revision", begin.revision, NAME_BYTES);
 }
 
 /// Appends the other fields of a begin line.
@@ -70,7 +71,6 @@ pub(crate) fn push_begin(out: &mut Vec<u8>, begin: &Begin<'_>, kept: ArgumentsKe
     word(out, "transport", begin.transport.as_str());
     word(out, "era", begin.era.as_str());
     optional(out, "session", begin.session.map(crate::SessionTag::as_str), NAME_BYTES);
-    text(out, "revision", begin.revision, NAME_BYTES);
     text(out, "guardrails", begin.guardrails, NAME_BYTES);
     if let Some(arguments) = begin.arguments {
         push_arguments(out, arguments, kept);

@@ -4,17 +4,16 @@ use std::{fmt, sync::Arc};
 
 use crate::{Secret, ServerId};
 
-/// Headers that authorize a call at exactly one upstream, at one address.
+/// Headers that authorize a call at exactly one upstream, as it is set up.
 ///
 /// Invariant: a credential names its server, and `upstream` refuses to send it anywhere else.
 #[derive(Clone)]
 pub struct Credential {
     server: ServerId,
-    address: Arc<str>,
+    setup: Arc<str>,
     headers: Arc<[(String, Secret<String>)]>,
 }
 
-/// Addresses may hold secrets in their queries.
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential").field("server", &self.server).field("headers", &self.headers).finish()
@@ -22,14 +21,14 @@ impl fmt::Debug for Credential {
 }
 
 impl Credential {
-    /// Builds the credential for `server` as it is reached at `address`, which is empty where nothing goes over a network;
-    /// `headers` are HTTP header names with their values.
+    /// Builds the credential for `server`; `setup` tells one configuration of it from another, and `headers` are HTTP header
+    /// names with their values.
     pub fn new(
         server: ServerId,
-        address: impl Into<Arc<str>>,
+        setup: impl Into<Arc<str>>,
         headers: impl Into<Arc<[(String, Secret<String>)]>>,
     ) -> Self {
-        Self { server, address: address.into(), headers: headers.into() }
+        Self { server, setup: setup.into(), headers: headers.into() }
     }
 
     /// Returns the only server this credential may be shown to.
@@ -37,9 +36,9 @@ impl Credential {
         &self.server
     }
 
-    /// Tells whether both are for the same server at the same address: a configuration that was changed may have moved it.
+    /// Tells whether both are for the same server, set up alike: a configuration that was changed may have moved it.
     pub fn is_for_the_same_as(&self, other: &Self) -> bool {
-        self.server == other.server && self.address == other.address
+        self.server == other.server && self.setup == other.setup
     }
 
     /// Returns the headers to send. Cloning a credential copies no header.

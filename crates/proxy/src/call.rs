@@ -29,6 +29,9 @@ use crate::{
 /// Longest time a call may take, whatever progress it reports.
 pub(crate) const HARD_LIMIT: Duration = Duration::from_secs(600);
 
+/// How often a call is judged again because its server was changed before it was sent.
+const MAX_WORLDS: usize = 4;
+
 /// How long a call waits for the world that a reload is putting in force; that takes microseconds.
 const NEXT_WORLD: Duration = Duration::from_secs(1);
 
@@ -145,42 +148,73 @@ async fn send(
     within_limits(world, admission, permit.subject())?;
     let outgoing = Outgoing { method: row, params, caller: caller(admission) };
     let outgoing = world.guardrails.screen_arguments(permit.subject(), outgoing)?;
-    let credential = credential(proxy, world, &permit).await?;
-    let deadline = Deadline::new(proxy.upstreams.timeout(&permit.subject().server), time);
+    let mut addressed = Addressed::new(&world.credentials, permit)?;
+    let deadline = Deadline::new(proxy.upstreams.timeout(addressed.server()), time);
     record.sent();
-    let reply = {
-        let sending = pin!(proxy.upstreams.call(&permit, outgoing, &credential));
-        deadline.bound(&permit.subject().server, proxy.drain.over(), sending).await??
-    };
-    Ok((permit, reply, deadline))
+    for _ in 0..MAX_WORLDS {
+        let sent = {
+            let sending = pin!(proxy.upstreams.call(&addressed.permit, &outgoing, &addressed.credential));
+            deadline.bound(addressed.server(), proxy.drain.over(), sending).await?
+        };
+        match sent {
+            Ok(reply) => return Ok((addressed.permit, reply, deadline)),
+            // The server was changed before anything was sent to it.
+            Err(CallError::ForeignCredential(_)) => addressed = addressed.anew(proxy, admission).await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Err(Failure::Upstream(CallError::ForeignCredential(addressed.server().clone())))
 }
 
-/// Issues the credential. When the server's configuration was changed meanwhile, its credential is that of the world to
-/// come: an old one is never shown to a new address.
-async fn credential(proxy: &Proxy, world: &Configured, permit: &Permit) -> Result<Credential, Failure> {
-    let issue = |credentials: &Credentials| {
-        credentials.issue(permit).map_err(|error| {
+/// A permit with the credential for the server that it was given for.
+struct Addressed {
+    permit: Permit,
+    credential: Credential,
+}
+
+impl Addressed {
+    fn new(credentials: &Credentials, permit: Permit) -> Result<Self, Failure> {
+        let credential = credentials.issue(&permit).map_err(|error| {
             tracing::warn!(upstream = %permit.subject().server, %error, "no credential");
             Failure::Credential(permit.subject().server.clone())
-        })
-    };
-    let mut credential = issue(&world.credentials)?;
-    if proxy.upstreams.accepts(&credential) {
-        return Ok(credential);
+        })?;
+        Ok(Self { permit, credential })
     }
-    let until = Instant::now() + NEXT_WORLD;
-    let mut worlds = proxy.snapshots.changes();
-    while !proxy.upstreams.accepts(&credential) {
-        match issue(&proxy.snapshots.current().configured.credentials) {
-            Ok(next) => credential = next,
-            // The server was removed: whoever sends the call finds that out.
-            Err(_) => break,
-        }
-        if proxy.upstreams.accepts(&credential) || timeout_at(until, worlds.changed()).await.is_err() {
-            break;
+
+    fn server(&self) -> &ServerId {
+        &self.permit.subject().server
+    }
+
+    /// Judges the call in the world that changed its server, for which it waits a moment: neither a permit nor a
+    /// credential of the old world is good for a server of the new one.
+    async fn anew(self, proxy: &Proxy, admission: &Admission) -> Result<Self, Failure> {
+        let until = Instant::now() + NEXT_WORLD;
+        let mut worlds = proxy.snapshots.changes();
+        loop {
+            let world = proxy.snapshots.current();
+            let (policy, route) = (&world.configured.policy, self.permit.route().clone());
+            let permit = policy.authorize(admission.principal(), route).map_err(|denial| {
+                let name = self.permit.route().upstream_key().unwrap_or_default();
+                Failure::Denied { what: what_of(self.permit.subject()), name: shown(&name), denial }
+            })?;
+            let Ok(next) = Self::new(&world.configured.credentials, permit) else {
+                return Err(Failure::Upstream(CallError::NotConfigured(self.server().clone())));
+            };
+            if proxy.upstreams.accepts(&next.credential) || timeout_at(until, worlds.changed()).await.is_err()
+            {
+                return Ok(next);
+            }
         }
     }
-    Ok(credential)
+}
+
+const fn what_of(subject: &Subject) -> &'static str {
+    match subject.target {
+        Target::Tool(_) => "tool",
+        Target::Prompt(_) => "prompt",
+        Target::Resource(_) => "resource",
+        Target::Server => "server",
+    }
 }
 
 /// Counts a tool call against the rate limits, which are about tools alone.

@@ -42,9 +42,7 @@ pub(crate) async fn answer(proxy: &Proxy, admission: Admission, request: Request
         Routing::Tool => match gateway_tools::addressed(&admission, &params.key()) {
             Addressed::Gateway(tool) => gateway_tools::call(proxy, admission, tool, row, params).await,
             Addressed::Upstream => routed(proxy, admission, row, params).await,
-            Addressed::Nothing => {
-                Err(Failure::Unknown { what: "tool", name: crate::error::shown(&params.key()) })
-            }
+            Addressed::Nothing => gateway_tools::refuse_unknown(proxy, &admission, &params).await,
         },
         Routing::Prompt | Routing::Resource | Routing::Reference => {
             routed(proxy, admission, row, params).await

@@ -107,6 +107,12 @@ impl<'a> Note<'a> {
         }
     }
 
+    /// A call of a tool that the client is not shown.
+    pub(crate) fn unknown(request: &'a Params) -> Self {
+        let (target, arguments) = (Some(request.key()), request.arguments());
+        Self { method: "tools/call", name: None, server: None, target, arguments }
+    }
+
     /// A tool of the gateway's own, called by `request`.
     pub(crate) fn own(
         name: &'static str,

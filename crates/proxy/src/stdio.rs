@@ -36,6 +36,9 @@ use crate::{
 /// Messages that wait for the client to read. When it does not read, calls wait; memory stays bounded.
 const OUTBOX: usize = 64;
 
+/// What the program that launched us shows.
+const LAUNCHER: Presented<'static> = Presented { bearer: None, peer: Peer::Stdio };
+
 /// How the stdio door behaves.
 #[derive(Debug, Clone)]
 pub struct StdioSettings {
@@ -76,8 +79,7 @@ async fn serve(
     input: impl AsyncRead + Unpin,
     output: impl AsyncWrite + Unpin + Send + 'static,
 ) -> io::Result<()> {
-    let presented = Presented { bearer: None, peer: Peer::Stdio };
-    let caller = admission::authenticate(&proxy, presented).map_err(io::Error::other)?;
+    let caller = admission::authenticate(&proxy, LAUNCHER).map_err(io::Error::other)?;
     let (outbox, messages) = mpsc::channel(OUTBOX);
     proxy.drain.tasks().spawn(async move {
         if let Err(error) = write_messages(messages, output).await {
@@ -182,7 +184,13 @@ impl Connection {
             Err(error) => return self.send(error).await,
         };
         let era = client.version.era();
-        let admission = Admission::new(&self.proxy, self.viewpoint.clone(), client);
+        // Anew for every request: the configuration may since have named another agent.
+        let caller = match admission::authenticate(&self.proxy, LAUNCHER) {
+            Ok(caller) => caller,
+            Err(_) => return self.fail(&Failure::Internal, &request, client.version.era()).await,
+        };
+        let viewpoint = Viewpoint { caller, ..self.viewpoint.clone() };
+        let admission = Admission::new(&self.proxy, viewpoint, client);
         match methods::answer(&self.proxy, admission, request.clone()).await {
             Ok(Answer::Result(result)) => self.send(encode::result(&request.id, &result).into()).await,
             Ok(Answer::Running(running)) => self.follow(running, &request, era).await,

@@ -2,6 +2,8 @@
 //! force. Everything is checked before anything changes; what is refused leaves the old configuration as it is.
 
 use std::{
+    fmt,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -65,6 +67,9 @@ enum Refusal {
     /// A file that was in force is not there any more. What would take its place allows what it did not.
     #[error("`{}` is gone or empty; without it, a restart is needed", .0.display())]
     Lost(PathBuf),
+    /// There were rules, and now there are none: whoever was refused something might be let in by a slip of an editor.
+    #[error("the rules in force would be gone; to do without rules, a restart is needed")]
+    RulesGone,
     /// Reading broke off.
     #[error("the configuration could not be read")]
     Broken,
@@ -107,7 +112,11 @@ impl Reloader {
             let refused = self.refused.clone();
             let cause = tokio::select! {
                 files = self.watch.changed() => Cause::Changed(files),
-                () = asked.notified() => Cause::Asked,
+                () = asked.notified() => {
+                    // What is read now is not to be found changed once more.
+                    self.watch.catch_up().await;
+                    Cause::Asked
+                }
                 cause = retried(refused) => {
                     self.try_again(&cause).await;
                     continue;
@@ -123,6 +132,10 @@ impl Reloader {
 
     /// Tries what was refused again, and says nothing when it is refused for the same reason.
     async fn try_again(&mut self, cause: &Cause) {
+        // Files that are just being written are the watch's, which waits until they are complete.
+        if self.watch.is_behind().await {
+            return;
+        }
         match self.load().await {
             Ok(loaded) => self.apply(cause, loaded).await,
             Err(refusal) => {
@@ -155,7 +168,20 @@ impl Reloader {
                 None => Ok(loaded?),
             }
         });
-        loading.await.unwrap_or(Err(Refusal::Broken))
+        self.checked(loading.await.unwrap_or(Err(Refusal::Broken))?)
+    }
+
+    /// Refuses what opens everything: a configuration without the rules that are in force, or none at all. What was read
+    /// counts, and not only what lies there: a file may be gone for the moment in which it is read.
+    fn checked(&self, loaded: Loaded) -> Result<Loaded, Refusal> {
+        let has_rules = |policy: &policy::Policy| policy.rules().is_some();
+        if has_rules(&self.snapshots.current().configured.policy) && !has_rules(&loaded.config.policy) {
+            return Err(Refusal::RulesGone);
+        }
+        match (&self.source, loaded.source.path()) {
+            (Some(source), None) => Err(Refusal::Lost(source.clone())),
+            (Some(_) | None, Some(_)) | (None, None) => Ok(loaded),
+        }
     }
 
     async fn apply(&mut self, cause: &Cause, loaded: Loaded) {
@@ -183,12 +209,12 @@ impl Reloader {
     fn refuse(&mut self, cause: Cause, refusal: &Refusal) {
         let reason = reason_of(refusal);
         for part in self.parts(&cause) {
-            eprintln!("[HOT RELOAD] ERROR: Failed to reload {}: {reason}", title(part));
+            say(format_args!("[HOT RELOAD] ERROR: Failed to reload {}: {reason}", title(part)));
         }
         for diagnostic in diagnostics(refusal) {
-            eprintln!("{diagnostic}\n");
+            say(format_args!("{diagnostic}\n"));
         }
-        eprintln!("[HOT RELOAD] The configuration in force stays as it was.");
+        say(format_args!("[HOT RELOAD] The configuration in force stays as it was."));
         self.reloads.note(&self.parts(&cause), Err(reason.clone()));
         let details = [
             ("revision", Detail::Number(self.snapshots.current().revision)),
@@ -201,16 +227,16 @@ impl Reloader {
 
     fn announce(&self, cause: &Cause) {
         match cause {
-            Cause::Asked => eprintln!("[HOT RELOAD] Reading the configuration anew, as SIGHUP asks"),
+            Cause::Asked => say(format_args!("[HOT RELOAD] Reading the configuration anew, as SIGHUP asks")),
             Cause::Changed(files) => {
                 for file in files {
                     let title = title(self.part_of(file));
-                    eprintln!("[HOT RELOAD] Detected change in {title} file: {}", file.display());
+                    say(format_args!("[HOT RELOAD] Detected change in {title} file: {}", file.display()));
                 }
             }
         }
         if self.parts(cause).contains(&Reloaded::Rules) {
-            eprintln!("[HOT RELOAD] Reloading and validating new rules...");
+            say(format_args!("[HOT RELOAD] Reloading and validating new rules..."));
         }
     }
 
@@ -221,21 +247,23 @@ impl Reloader {
                 Reloaded::Rules => loaded.rules_source.as_deref(),
             };
             let place = file.map(|file| format!(" at {}", file.display())).unwrap_or_default();
-            eprintln!("[HOT RELOAD] {} reloaded successfully{place}", capitalized(title(part)));
+            say(format_args!("[HOT RELOAD] {} reloaded successfully{place}", capitalized(title(part))));
             if part == Reloaded::Rules {
-                eprintln!("[HOT RELOAD] Policy changes are now active");
+                say(format_args!("[HOT RELOAD] Policy changes are now active"));
             }
         }
         for (server, checked) in &loaded.servers {
             if let Err(fault) = checked {
-                eprintln!("[HOT RELOAD WARNING] The server `{server}` is left out: {fault}");
+                say(format_args!("[HOT RELOAD WARNING] The server `{server}` is left out: {fault}"));
             }
         }
         for warning in &loaded.warnings {
-            eprintln!("[HOT RELOAD WARNING] {}", warning.problem());
+            say(format_args!("[HOT RELOAD WARNING] {}", warning.problem()));
         }
         for section in self.fixed.differing(&Fixed::of(loaded)) {
-            eprintln!("[HOT RELOAD WARNING] A change of `{section}` needs a restart; the rest is in force");
+            say(format_args!(
+                "[HOT RELOAD WARNING] A change of `{section}` needs a restart; the rest is in force"
+            ));
         }
     }
 
@@ -309,6 +337,11 @@ fn named(cause: &Cause) -> String {
     }
 }
 
+/// Tells whoever reads stderr. It may be closed; that is no reason to stop reloading.
+fn say(line: fmt::Arguments<'_>) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
 /// Waits until something that was refused is worth another try; for ever if nothing was.
 async fn retried(refused: Option<(Cause, String)>) -> Cause {
     match refused {
@@ -337,6 +370,7 @@ fn reason_of(refusal: &Refusal) -> String {
         }
         Refusal::Faulty(LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::Peer(_))
         | Refusal::Lost(_)
+        | Refusal::RulesGone
         | Refusal::Broken => refusal.to_string(),
     }
 }
@@ -346,6 +380,7 @@ fn diagnostics(refusal: &Refusal) -> &[Diagnostic] {
         Refusal::Faulty(LoadError::Refused { faults, .. }) => faults,
         Refusal::Faulty(LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::Peer(_))
         | Refusal::Lost(_)
+        | Refusal::RulesGone
         | Refusal::Broken => &[],
     }
 }

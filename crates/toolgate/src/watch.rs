@@ -101,6 +101,19 @@ impl Watch {
         }
     }
 
+    /// Counts what the files hold now as seen.
+    pub(crate) async fn catch_up(&mut self) {
+        if let Some(now) = self.differing().await {
+            self.contents = now;
+            self.follow_folders();
+        }
+    }
+
+    /// Tells whether a file holds something else than what was seen last.
+    pub(crate) async fn is_behind(&self) -> bool {
+        self.differing().await.is_some()
+    }
+
     async fn wait_for_silence(&self) {
         let until = Instant::now() + PATIENCE;
         while timeout_at(until.min(Instant::now() + DEBOUNCE), self.stirred.notified()).await.is_ok() {
@@ -252,6 +265,19 @@ mod tests {
         fs::write(&file, "1").unwrap();
         fs::write(folder.path().join("unrelated"), "x").unwrap();
         assert!(timeout(2 * DEBOUNCE, watch.changed()).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn what_was_caught_up_with_is_no_change() {
+        let (_folder, file) = folder_with("1");
+        let mut watch = Watch::new(std::slice::from_ref(&file)).await;
+        fs::write(&file, "2").unwrap();
+        assert!(watch.is_behind().await);
+        watch.catch_up().await;
+        assert!(!watch.is_behind().await);
+        assert!(timeout(2 * DEBOUNCE, watch.changed()).await.is_err());
+        fs::write(&file, "3").unwrap();
+        assert_eq!(changes(&mut watch).await, 1);
     }
 
     #[tokio::test]

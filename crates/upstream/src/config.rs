@@ -2,7 +2,14 @@
 //! Variables are filled in before; which file an entry stands in, and the map of all of them, is the program's.
 //! Where the checks live: `config/build.rs`.
 
-use std::{collections::BTreeMap, fmt, path::Path, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use domain::{Credential, Secret, ServerId};
 use schemars::JsonSchema;
@@ -201,13 +208,33 @@ impl ServerSettings {
         self.probe_timeout
     }
 
-    /// Returns the credential that the configuration gives for the server at its address.
+    /// Returns the credential that the configuration gives for the server as it is set up here. After a change of anything
+    /// that says who it is, or what it is shown, the old one is refused: it was given out under older rules.
     pub fn credential(&self) -> Credential {
-        let address = match &self.transport {
-            TransportSettings::Http(http) => http.endpoint().url().as_str(),
-            TransportSettings::Child(_) | TransportSettings::Builtin(_) => "",
-        };
-        Credential::new(self.id.clone(), address, self.headers())
+        Credential::new(self.id.clone(), self.fingerprint(), self.headers())
+    }
+
+    /// Returns a text that differs where the server's program, address or headers do. It is a hash, and tells nothing.
+    fn fingerprint(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        match &self.transport {
+            TransportSettings::Child(child) => {
+                child.program.hash(&mut hasher);
+                child.arguments.iter().for_each(|argument| argument.expose().hash(&mut hasher));
+                for (name, value) in &child.environment {
+                    (name, value.expose()).hash(&mut hasher);
+                }
+                child.directory.hash(&mut hasher);
+            }
+            TransportSettings::Http(http) => {
+                http.endpoint.url().as_str().hash(&mut hasher);
+                for (name, value) in http.headers.iter() {
+                    (name, value.expose()).hash(&mut hasher);
+                }
+            }
+            TransportSettings::Builtin(_) => {}
+        }
+        format!("{:016x}", hasher.finish())
     }
 
     /// Returns the headers that authorize calls; empty unless the server is reached over HTTP.

@@ -124,12 +124,24 @@ impl Server {
             return Err(self.unavailable());
         }
         self.wake();
-        let wait = if self.status.lock().is_settled { RECONNECT_WAIT } else { FIRST_WAIT };
+        let found = self.stop.run_until_cancelled(self.next_link(is_alive)).await;
+        found.flatten().ok_or_else(|| self.unavailable())
+    }
+
+    /// Waits for a link. One that has never answered gets long, but only until it fails for the first time: then there is
+    /// a reason to be told.
+    async fn next_link(&self, is_alive: impl Fn(&Arc<Link>) -> bool) -> Option<Arc<Link>> {
         let mut links = self.link.subscribe();
-        let alive = timeout(wait, links.wait_for(|link| link.as_ref().is_some_and(is_alive)));
-        let found = self.stop.run_until_cancelled(alive).await;
-        let link = found.and_then(|found| found.ok()?.ok()?.clone());
-        link.ok_or_else(|| self.unavailable())
+        let is_there = |link: &Option<Arc<Link>>| link.as_ref().is_some_and(&is_alive);
+        let settled = timeout(FIRST_WAIT, links.wait_for(|link| is_there(link) || self.is_settled())).await;
+        settled.ok()?.ok()?;
+        let found = timeout(RECONNECT_WAIT, links.wait_for(is_there)).await;
+        found.ok()?.ok()?.clone()
+    }
+
+    /// Has calls that wait for a link look at the server's state.
+    pub(crate) fn nudge_waiting(&self) {
+        self.link.send_modify(|_| {});
     }
 
     /// Tells whether a call with `credential` may be shown to this server.

@@ -283,6 +283,7 @@ impl Supervisor {
             status.pid = None;
             status.is_settled = true;
         });
+        self.server.nudge_waiting();
         let pause_ms = pause.as_millis();
         tracing::warn!(upstream = %self.server.settings.id(), reason, failures, pause_ms, "upstream failed");
         if failures == FAILURES_UNTIL_GONE {

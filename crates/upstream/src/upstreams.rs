@@ -194,7 +194,7 @@ impl Upstreams {
     pub async fn call(
         &self,
         permit: &Permit,
-        request: Cleared<Outgoing>,
+        request: &Cleared<Outgoing>,
         credential: &Credential,
     ) -> Result<Reply, CallError> {
         let mut changes = 0;

@@ -67,7 +67,7 @@ async fn a_call_is_two_lines_joined_by_its_id() {
             }),
             json!({
                 "phase": "end", "call": id, "agent_id": "research", "operation": "execute_tool",
-                "server": "notes", "target": "read", "decision": "DENY", "outcome": "denied",
+                "server": "notes", "target": "read", "revision": "7", "decision": "DENY", "outcome": "denied",
                 "code": "DENIED_BY_POLICY", "rule": "agents.research.deny[0]", "result_bytes": 12,
                 "metadata": { "note": "x" }, "seq": 2,
             }),

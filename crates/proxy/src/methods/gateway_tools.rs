@@ -15,14 +15,16 @@ mod tokens;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use catalog::View;
 use domain::AgentId;
-use protocol::{MethodRow, Params};
+use policy::Denial;
+use protocol::{MethodRow, Params, Routing};
 
 use super::Answer;
 use crate::{
     Exposure, Proxy, StatusTool,
     admission::{Admission, Shown},
-    error::{Asked, Failure},
+    error::{Asked, Failure, shown},
     observe::{self, Note},
 };
 
@@ -89,6 +91,9 @@ pub(super) enum Addressed {
 pub(super) fn addressed(admission: &Admission, name: &str) -> Addressed {
     let world = admission.world();
     let exposure = admission.viewpoint().exposure(world);
+    if exposure == Exposure::Auto && is_listed(admission, name) {
+        return Addressed::Upstream;
+    }
     let shown = match exposure {
         Exposure::Direct => return Addressed::Upstream,
         Exposure::Discovery => Shown::Discovery,
@@ -100,6 +105,30 @@ pub(super) fn addressed(admission: &Admission, name: &str) -> Addressed {
         None if exposure == Exposure::Auto => Addressed::Upstream,
         None => Addressed::Nothing,
     }
+}
+
+/// Tells whether the caller is shown the upstreams' own tools, and one has this name: a server's endpoint may list a
+/// tool that is named like one of ours.
+fn is_listed(admission: &Admission, name: &str) -> bool {
+    let (world, view, sight) = (admission.world(), admission.view(), admission.sight());
+    *view != View::All
+        && admission.viewpoint().shown(world) == Shown::Upstreams
+        && world.catalog.route(view, Routing::Tool, name, &sight).is_ok()
+}
+
+/// Puts on record that a client called a tool that it is not shown.
+///
+/// # Errors
+/// [`Failure::Unknown`], always, or [`Failure::Audit`].
+pub(super) async fn refuse_unknown(
+    proxy: &Proxy,
+    admission: &Admission,
+    params: &Params,
+) -> Result<Answer, Failure> {
+    let record = observe::begin(proxy, admission, &Note::unknown(params)).await?;
+    let failure = Failure::Unknown { what: "tool", name: shown(&params.key()) };
+    record.failed(&failure);
+    Err(failure)
 }
 
 /// Calls one of the gateway's own tools.
@@ -156,6 +185,19 @@ impl Own {
     }
 }
 
+/// What a tool of the gateway answers.
+struct Told {
+    result: Bytes,
+    /// What went wrong, where agent-mcp-gateway tells that in a result that is no error. For the record.
+    failure: Option<Failure>,
+}
+
+impl From<Bytes> for Told {
+    fn from(result: Bytes) -> Self {
+        Self { result, failure: None }
+    }
+}
+
 /// Answers a call from what the gateway knows, on record.
 async fn answer_recorded(
     proxy: &Proxy,
@@ -166,20 +208,20 @@ async fn answer_recorded(
 ) -> Result<Bytes, Failure> {
     let (admission, own) = match own {
         Ok(own) => match identified(admission.clone(), own.agent_id()) {
-            Ok(admission) => (admission, Ok(own)),
+            Ok(admission) => (settled(proxy, admission, &own).await, Ok(own)),
             Err(failure) => (admission, Err(failure)),
         },
         Err(failure) => (admission, Err(failure)),
     };
     let note = Note::own(tool.name(), params, own.as_ref().ok().and_then(Own::server), None);
     let record = observe::begin(proxy, &admission, &note).await?;
-    let answered = match own {
-        Ok(own) => answer(proxy, &admission, own).await,
-        Err(failure) => Err(failure),
-    };
-    match answered {
-        Ok(result) => {
+    match own.and_then(|own| answer(proxy, &admission, &own)) {
+        Ok(Told { result, failure: None }) => {
             record.answered(&result);
+            Ok(result)
+        }
+        Ok(Told { result, failure: Some(failure) }) => {
+            record.failed(&failure);
             Ok(result)
         }
         Err(failure) => {
@@ -189,12 +231,42 @@ async fn answer_recorded(
     }
 }
 
-async fn answer(proxy: &Proxy, admission: &Admission, own: Own) -> Result<Bytes, Failure> {
+/// Waits for upstreams that are still starting, where the answer needs what they list, and takes the world that is there
+/// then. Whoever is refused anyway does not wait.
+async fn settled(proxy: &Proxy, admission: Admission, own: &Own) -> Admission {
+    let needs_listings = match own {
+        Own::ListServers(_) | Own::GetGatewayStatus(_) => false,
+        Own::GetServerTools(arguments) => judged(&admission, &arguments.server, None).is_ok(),
+        Own::SearchTools(_) => true,
+    };
+    if !needs_listings {
+        return admission;
+    }
+    proxy.settle().await;
+    admission.refreshed(proxy)
+}
+
+fn answer(proxy: &Proxy, admission: &Admission, own: &Own) -> Result<Told, Failure> {
     match own {
-        Own::ListServers(arguments) => Ok(list_servers::answer(admission, &arguments)),
-        Own::GetServerTools(arguments) => Ok(get_server_tools::answer(proxy, admission, &arguments).await),
-        Own::SearchTools(arguments) => Ok(search_tools::answer(proxy, admission, &arguments).await),
-        Own::GetGatewayStatus(_) => Ok(get_gateway_status::answer(proxy, admission)),
+        Own::ListServers(arguments) => Ok(list_servers::answer(admission, arguments).into()),
+        Own::GetServerTools(arguments) => Ok(get_server_tools::answer(proxy, admission, arguments)),
+        Own::SearchTools(arguments) => Ok(search_tools::answer(proxy, admission, arguments).into()),
+        Own::GetGatewayStatus(_) => get_gateway_status::answer(proxy, admission).map(Told::from),
+    }
+}
+
+/// The rule that refuses servers beyond the endpoint that a client uses.
+const ENDPOINT_RULE: &str = "endpoint";
+
+/// Judges a server, or a tool of it, by names that need not exist: so a refusal says nothing about that. An endpoint for
+/// one server does not reach beyond it.
+fn judged(admission: &Admission, server: &str, tool: Option<&str>) -> Result<(), Failure> {
+    let verdict = admission.world().configured.policy.judge(admission.principal(), server, tool);
+    let is_beyond = matches!(admission.view(), View::Server(only) if only.as_str() != server);
+    let denial = Denial::of(&verdict).or(is_beyond.then(|| Denial::by_rule(ENDPOINT_RULE)));
+    match denial {
+        None => Ok(()),
+        Some(denial) => Err(Failure::Denied { what: "tool", name: shown(tool.unwrap_or_default()), denial }),
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) fn candidates(choices: &Choices, used: &[PathBuf], around: &Surroundi
 
 /// Looks where agent-mcp-gateway looks: the variable, the working directory, the home folder, the folder `config`.
 fn find_of_peer(variable: &str, name: &str, around: &Surroundings<'_>) -> Option<PathBuf> {
-    let found = || places(name, around).into_iter().find(|place| around.folder.join(place).is_file());
+    let found = || places(name, around).into_iter().find(|place| is_there(&around.folder.join(place)));
     named_by(variable, around).or_else(found)
 }
 
@@ -124,10 +124,16 @@ fn home(around: &Surroundings<'_>) -> Option<PathBuf> {
     (around.variable)("HOME").filter(|home| !home.is_empty()).map(PathBuf::from)
 }
 
+/// Tells whether something stands at `path`, whatever it is: a link that leads nowhere, or a folder that cannot be looked
+/// into, must be refused when it is read, and not passed over as if there were no rules.
+fn is_there(path: &Path) -> bool {
+    !matches!(path.symlink_metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound)
+}
+
 /// Rules that lie beside a chosen file of servers belong to it: to pass them over would open what they close.
 fn beside(servers: &Path, around: &Surroundings<'_>) -> Option<PathBuf> {
     let rules = servers.with_file_name(RULES_NAME);
-    around.folder.join(&rules).is_file().then_some(rules)
+    is_there(&around.folder.join(&rules)).then_some(rules)
 }
 
 /// Names what lies there and is not used. `included` are the files that the configuration names itself.
@@ -157,14 +163,6 @@ pub(super) fn ignored(
         warnings.push(Diagnostic::warning(format!(
             "{ADOPTED_VARIABLE} is ignored: another configuration is used"
         )));
-    }
-    if let Some(named) = named_by(RULES_VARIABLE, around)
-        && rules.is_none_or(|rules| !same_file(&around.folder.join(rules), &around.folder.join(&named)))
-    {
-        warnings.push(
-            Diagnostic::warning(format!("{RULES_VARIABLE} is ignored: other rules are used, or none"))
-                .with_help("write `rules_file` in `toolgate.yaml` to apply that file"),
-        );
     }
     let is_applied = |path: &Path| rules.is_some_and(|rules| same_file(&around.folder.join(rules), path));
     if let Some(named) = named_by(RULES_VARIABLE, around)

@@ -96,8 +96,8 @@ impl Origin {
     pub fn load(&self) -> Result<Loaded, LoadError> {
         let around = Surroundings {
             folder: &self.folder,
-            // One that is not text counts as not set.
-            variable: &|name| std::env::var(name).ok(),
+            // One that is not text names nothing that is there, and so is refused where it matters.
+            variable: &|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
             program: self.program.as_deref(),
             state_dir: &self.state_dir,
         };

@@ -17,7 +17,9 @@ use crate::{
 const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) const TESTS: &[Test] = &[
-    ("a_call_that_waits_goes_to_the_server_that_takes_the_place", waits_for_a_changed_server),
+    ("a_call_that_waits_goes_to_the_same_server_with_other_limits", waits_for_a_retimed_server),
+    ("a_call_that_waits_is_not_sent_to_a_server_that_is_set_up_otherwise", waits_for_a_changed_server),
+    ("a_call_that_waits_for_a_server_that_fails_is_told_why", waits_for_a_failing_server),
     ("a_call_that_waits_for_a_removed_server_ends_at_once", waits_for_a_removed_server),
     ("a_call_that_runs_ends_at_the_server_where_it_began", ends_where_it_began),
     ("an_old_credential_is_not_shown_to_a_new_address", old_credentials_stay_at_home),
@@ -36,22 +38,30 @@ async fn waiting(stage: &mut Stage) -> JoinHandle<Result<Reply, CallError>> {
     call
 }
 
-/// Runs `test` with a call that waits for a server which never answers.
-fn with_a_waiting_call(test: impl AsyncFnOnce(&mut Stage, JoinHandle<Result<Reply, CallError>>)) {
+/// Runs `test` with a call that waits for a server which does not answer, set up like this.
+fn with_a_waiting_call(
+    config: Value,
+    test: impl AsyncFnOnce(&mut Stage, JoinHandle<Result<Reply, CallError>>),
+) {
     with_settings(
         |_| {},
         async |stage| {
-            stage.apply(&[("stub", stub_config(&["mute"]))]);
+            stage.apply(&[("stub", config)]);
             let call = waiting(stage).await;
             test(stage, call).await;
         },
     );
 }
 
-fn waits_for_a_changed_server() {
-    with_a_waiting_call(async |stage, call| {
+fn waits_for_a_retimed_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("speak");
+    let mut config = stub_config(&[&format!("mute-until={}", file.display())]);
+    with_a_waiting_call(config.clone(), async |stage, call| {
         let begun = Instant::now();
-        stage.apply(&[("stub", stub_config(&[]))]);
+        std::fs::write(&file, "").unwrap();
+        config["timeout_ms"] = json!(7_000);
+        stage.apply(&[("stub", config)]);
         let reply = call.await.unwrap().expect("the call goes to the new server");
         assert_eq!(finish(reply).await.unwrap().1, json!({"a": 1}));
         assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
@@ -59,8 +69,35 @@ fn waits_for_a_changed_server() {
     });
 }
 
+fn waits_for_a_changed_server() {
+    with_a_waiting_call(stub_config(&["mute"]), async |stage, call| {
+        let begun = Instant::now();
+        stage.apply(&[("stub", stub_config(&[]))]);
+        let refused = call.await.unwrap().err().expect("it is another server now");
+        assert!(matches!(refused, CallError::ForeignCredential(_)), "{refused:?}");
+        assert_eq!(stage.call("echo", json!({"a": 1})).await.unwrap(), json!({"a": 1}));
+        assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+    });
+}
+
+fn waits_for_a_failing_server() {
+    with_settings(
+        |_| {},
+        async |stage| {
+            let begun = Instant::now();
+            stage.apply(&[("stub", stub_config(&["crash"]))]);
+            let refused = stage.call("echo", json!({})).await.unwrap_err();
+            assert!(
+                matches!(&refused, CallError::Unavailable { reason, .. } if reason == "it exited with code 3"),
+                "{refused:?}"
+            );
+            assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
+        },
+    );
+}
+
 fn waits_for_a_removed_server() {
-    with_a_waiting_call(async |stage, call| {
+    with_a_waiting_call(stub_config(&["mute"]), async |stage, call| {
         let begun = Instant::now();
         stage.apply(&[]);
         let refused = call.await.unwrap().err().expect("there is nobody to call");

@@ -183,7 +183,7 @@ fn refusals_before_sending() {
         let request = cleared(Outgoing { method: row, params, caller });
         let foreign = Credential::new(ServerId::new("other").unwrap(), "", []);
         let refused =
-            stage.upstreams.call(&permit("a", "stub", "echo"), request, &foreign).await.err().unwrap();
+            stage.upstreams.call(&permit("a", "stub", "echo"), &request, &foreign).await.err().unwrap();
         assert!(matches!(refused, CallError::ForeignCredential(_)));
         assert_eq!(stage.state("stub").counters.calls, 0);
     });

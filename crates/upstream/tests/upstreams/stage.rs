@@ -162,7 +162,7 @@ pub(crate) async fn call_with(
     let params = Params::parse(Some(params.into()), row).unwrap();
     let caller = Caller { version, client_info: None, log_level: None, passed: 0 };
     let request = cleared(Outgoing { method: row, params, caller });
-    upstreams.call(&permit(agent, server, tool), request, credential).await
+    upstreams.call(&permit(agent, server, tool), &request, credential).await
 }
 
 /// Waits for the end of a reply: notifications, and the JSON of the result or error.

@@ -55,10 +55,16 @@ impl Stub {
         self.manners.iter().any(|own| own == manner)
     }
 
+    /// Tells whether it says nothing, for ever or until the file that its manners name is there.
+    fn is_mute(&self) -> bool {
+        let mut files = self.manners.iter().filter_map(|manner| manner.strip_prefix("mute-until="));
+        self.is("mute") || files.any(|file| !std::path::Path::new(file).exists())
+    }
+
     fn take(&mut self, message: &Value) {
         let id = message["id"].clone();
         match message["method"].as_str() {
-            _ if self.is("mute") => {}
+            _ if self.is_mute() => {}
             Some("server/discover") if self.is("silent") => {}
             Some("server/discover") if self.is("modern") => {
                 if self.is("slow") {

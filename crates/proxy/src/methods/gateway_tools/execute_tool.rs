@@ -4,19 +4,18 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::ServerId;
-use policy::Denial;
 use protocol::{Edit, MethodRow, Object, Params, splice};
 
 use super::{
     GatewayTool,
     arguments::{self, ExecuteTool},
-    asked, get_server_tools, identified,
+    asked, get_server_tools, identified, judged,
 };
 use crate::{
     Proxy,
     admission::Admission,
     call::{self, Routed, Running},
-    error::{Asked, Failure, shown},
+    error::{Asked, Failure},
     observe::{self, Note},
 };
 
@@ -85,10 +84,7 @@ fn routed(
     arguments: &ExecuteTool<'_>,
 ) -> Result<(ServerId, Routed), Failure> {
     let ExecuteTool { server, tool, .. } = arguments;
-    let verdict = admission.world().configured.policy.judge(admission.principal(), server, Some(tool));
-    if let Some(denial) = Denial::of(&verdict) {
-        return Err(Failure::Denied { what: "tool", name: shown(tool), denial });
-    }
+    judged(admission, server, Some(tool))?;
     let id = get_server_tools::configured(admission, server)?.clone();
     let params = rewritten(row, params, arguments)?;
     let asked = Some(asked(admission, NAME, server, tool));

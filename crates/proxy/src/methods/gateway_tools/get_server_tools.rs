@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use bytes::Bytes;
 use domain::{ServerId, ToolName};
 use policy::{Pattern, Reading, Rules};
 use protocol::Object;
@@ -11,7 +10,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use upstream::CallError;
 
-use super::{arguments::GetServerTools, asked, structured, tokens};
+use super::{Told, arguments::GetServerTools, asked, judged, structured, tokens};
 use crate::{
     Proxy,
     admission::Admission,
@@ -42,23 +41,16 @@ struct Definition<'a> {
     input_schema: &'a RawValue,
 }
 
-pub(super) async fn answer(proxy: &Proxy, admission: &Admission, arguments: &GetServerTools) -> Bytes {
-    let verdict = admission.world().configured.policy.judge(admission.principal(), &arguments.server, None);
-    if !verdict.allowed {
-        let (agent, server) = (admission.principal().agent.as_str(), &arguments.server);
-        let error =
-            format!("Access denied: Agent '{}' cannot access server '{}'", shown(agent), shown(server));
-        let refused = Answer { rule: Some(verdict.rule), ..failed(arguments, "DENIED_BY_POLICY", error) };
-        return structured::object(&refused, admission.era());
-    }
-    // Its tools may still be on their way: those of the world in force now are shown.
-    proxy.settle().await;
-    let admission = admission.refreshed(proxy);
-    match listed(proxy, &admission, arguments) {
-        Ok(answer) => structured::object(&answer, admission.era()),
+pub(super) fn answer(proxy: &Proxy, admission: &Admission, arguments: &GetServerTools) -> Told {
+    let listed =
+        judged(admission, &arguments.server, None).and_then(|()| listed(proxy, admission, arguments));
+    match listed {
+        Ok(answer) => structured::object(&answer, admission.era()).into(),
         Err(failure) => {
-            let (code, error) = (failure.symbol(), said(&failure, &admission, arguments));
-            structured::object(&failed(arguments, code, error), admission.era())
+            let error = said(&failure, admission, arguments);
+            let rule = failure.rule().map(str::to_owned);
+            let answer = Answer { rule, ..failed(arguments, failure.symbol(), error) };
+            Told { result: structured::object(&answer, admission.era()), failure: Some(failure) }
         }
     }
 }
@@ -78,6 +70,10 @@ fn failed<'a>(arguments: &'a GetServerTools, code: &'static str, error: String) 
 
 fn said(failure: &Failure, admission: &Admission, arguments: &GetServerTools) -> String {
     match failure {
+        Failure::Denied { .. } => {
+            let (agent, server) = (admission.principal().agent.as_str(), &arguments.server);
+            format!("Access denied: Agent '{}' cannot access server '{}'", shown(agent), shown(server))
+        }
         Failure::Upstream(CallError::Unavailable { server, reason }) => {
             format!("Server unavailable: Failed to list tools from server {server}: {reason}")
         }

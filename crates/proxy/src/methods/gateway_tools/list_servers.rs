@@ -19,7 +19,8 @@ struct Entry<'a> {
 pub(super) fn answer(admission: &Admission, arguments: &ListServers) -> Bytes {
     let configured = &admission.world().configured;
     let seen = configured.policy.servers_in_order(admission.principal(), configured.roster.ids());
-    let servers = seen.into_iter().filter_map(|id| configured.roster.get(id.as_str()));
+    let seen = seen.into_iter().filter(|id| admission.view().shows(id));
+    let servers = seen.filter_map(|id| configured.roster.get(id.as_str()));
     let show = if arguments.include_metadata { technical } else { plain };
     structured::list(&servers.map(show).collect::<Vec<_>>(), admission.era())
 }

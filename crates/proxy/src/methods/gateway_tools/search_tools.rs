@@ -35,9 +35,7 @@ struct Found<'a> {
     input_schema: Option<&'a RawValue>,
 }
 
-pub(super) async fn answer(proxy: &Proxy, admission: &Admission, arguments: &SearchTools) -> Bytes {
-    proxy.settle().await;
-    let admission = admission.refreshed(proxy);
+pub(super) fn answer(proxy: &Proxy, admission: &Admission, arguments: &SearchTools) -> Bytes {
     let limit = arguments.limit.unwrap_or(DEFAULT_LIMIT).clamp(1, MAX_LIMIT);
     let (world, sight) = (admission.world(), admission.sight());
     let view = admission.view();
