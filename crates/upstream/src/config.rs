@@ -219,7 +219,7 @@ impl ServerSettings {
         let mut hasher = DefaultHasher::new();
         match &self.transport {
             TransportSettings::Child(child) => {
-                child.program.hash(&mut hasher);
+                ("child", &child.program, child.arguments.len(), child.environment.len()).hash(&mut hasher);
                 child.arguments.iter().for_each(|argument| argument.expose().hash(&mut hasher));
                 for (name, value) in &child.environment {
                     (name, value.expose()).hash(&mut hasher);
@@ -227,7 +227,7 @@ impl ServerSettings {
                 child.directory.hash(&mut hasher);
             }
             TransportSettings::Http(http) => {
-                http.endpoint.url().as_str().hash(&mut hasher);
+                ("http", http.endpoint.url().as_str()).hash(&mut hasher);
                 for (name, value) in http.headers.iter() {
                     (name, value.expose()).hash(&mut hasher);
                 }
