@@ -10,8 +10,6 @@ use domain::{AgentId, InvalidName};
 use proxy::StatusTool;
 use upstream::config::Startup;
 
-const SERVERS_FILE: &str = "GATEWAY_MCP_CONFIG";
-const RULES: &str = "GATEWAY_RULES";
 const DEFAULT_AGENT: &str = "GATEWAY_DEFAULT_AGENT";
 const DEBUG: &str = "GATEWAY_DEBUG";
 const AUDIT: &str = "GATEWAY_AUDIT_LOG";
@@ -24,10 +22,6 @@ const HTTP_PORTS: [&str; 2] = ["GATEWAY_HTTP_PORT", "GATEWAY_PORT"];
 /// What the variables say. One that is not set or empty says nothing.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PeerVariables {
-    /// `GATEWAY_MCP_CONFIG`: the file of servers. It need not be there.
-    pub servers_file: Option<PathBuf>,
-    /// `GATEWAY_RULES`: the file of rules. It need not be there.
-    pub rules: Option<PathBuf>,
     /// `GATEWAY_DEFAULT_AGENT`: the agent of callers that name none.
     pub fallback_agent: Option<AgentId>,
     /// `GATEWAY_DEBUG`: whether `get_gateway_status` is offered. Any word but `true`, `1` and `yes` is no, as with the
@@ -103,8 +97,6 @@ impl PeerVariables {
     pub fn read(lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, PeerVariableError> {
         let variables = Variables { lookup };
         Ok(Self {
-            servers_file: variables.path(SERVERS_FILE)?,
-            rules: variables.path(RULES)?,
             fallback_agent: variables.agent()?,
             status_tool: variables.status_tool(),
             audit: variables.path(AUDIT)?,
@@ -114,6 +106,16 @@ impl PeerVariables {
             http_port: variables.http_port()?,
         })
     }
+}
+
+/// Reads a variable that names a file, such as `GATEWAY_RULES`; the file need not be there. Where nobody knows what `~`
+/// stands for, the name stays as it is, and whoever reads the file says that it is not there.
+pub(crate) fn file_named_by(
+    variable: &'static str,
+    lookup: &dyn Fn(&str) -> Option<String>,
+) -> Option<PathBuf> {
+    let variables = Variables { lookup };
+    variables.path(variable).unwrap_or_else(|_| variables.get(variable).map(PathBuf::from))
 }
 
 struct Variables<'a> {
@@ -210,7 +212,7 @@ mod tests {
 
     #[test]
     fn empty_counts_as_not_set() {
-        let names = [SERVERS_FILE, RULES, DEFAULT_AGENT, DEBUG, AUDIT, TRANSPORT, STARTUP, HTTP_HOST];
+        let names = [DEFAULT_AGENT, DEBUG, AUDIT, TRANSPORT, STARTUP, HTTP_HOST];
         let empty: Vec<(&str, &str)> = names.into_iter().chain(HTTP_PORTS).map(|name| (name, "")).collect();
         assert_eq!(read(&empty), Ok(PeerVariables::default()));
     }
@@ -219,15 +221,11 @@ mod tests {
     fn each_says_what_it_says() {
         let nothing = PeerVariables::default;
         let cases = [
-            (SERVERS_FILE, "a/b.json", PeerVariables { servers_file: Some("a/b.json".into()), ..nothing() }),
-            (
-                SERVERS_FILE,
-                "~/b.json",
-                PeerVariables { servers_file: Some("/home/ada/b.json".into()), ..nothing() },
-            ),
-            (RULES, "~//b/c.json", PeerVariables { rules: Some("/home/ada/b/c.json".into()), ..nothing() }),
-            (RULES, "a~/b", PeerVariables { rules: Some("a~/b".into()), ..nothing() }),
-            (RULES, "~grace/b", PeerVariables { rules: Some("~grace/b".into()), ..nothing() }),
+            (AUDIT, "a/b.json", PeerVariables { audit: Some("a/b.json".into()), ..nothing() }),
+            (AUDIT, "~/b.json", PeerVariables { audit: Some("/home/ada/b.json".into()), ..nothing() }),
+            (AUDIT, "~//b/c.json", PeerVariables { audit: Some("/home/ada/b/c.json".into()), ..nothing() }),
+            (AUDIT, "a~/b", PeerVariables { audit: Some("a~/b".into()), ..nothing() }),
+            (AUDIT, "~grace/b", PeerVariables { audit: Some("~grace/b".into()), ..nothing() }),
             (AUDIT, "~", PeerVariables { audit: Some("/home/ada".into()), ..nothing() }),
             (DEFAULT_AGENT, "a", PeerVariables { fallback_agent: AgentId::new("a").ok(), ..nothing() }),
             (TRANSPORT, "stdio", PeerVariables { transport: Some(PeerTransport::Stdio), ..nothing() }),
@@ -277,7 +275,6 @@ mod tests {
             (HTTP_HOST, "hidden", "GATEWAY_HTTP_HOST: no address: write an IP address or `localhost`"),
             (HTTP_HOST, "127.0.0.1:1", "GATEWAY_HTTP_HOST: no address: write an IP address or `localhost`"),
             (AUDIT, "~/hidden", "GATEWAY_AUDIT_LOG: `~` stands for the home folder, and HOME is not set"),
-            (RULES, "~", "GATEWAY_RULES: `~` stands for the home folder, and HOME is not set"),
         ];
         for (variable, text, expected) in cases {
             let error = read(&[(variable, text)]).expect_err(expected);

@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use crate::peer_variables;
+
 use super::{
     diagnostic::Diagnostic,
     error::LoadError,
@@ -97,7 +99,7 @@ pub(super) fn candidates(choices: &Choices, used: &[PathBuf], around: &Surroundi
 }
 
 /// Looks where agent-mcp-gateway looks: the variable, the working directory, the home folder, the folder `config`.
-fn find_of_peer(variable: &str, name: &str, around: &Surroundings<'_>) -> Option<PathBuf> {
+fn find_of_peer(variable: &'static str, name: &str, around: &Surroundings<'_>) -> Option<PathBuf> {
     let found = || places(name, around).into_iter().find(|place| is_there(&around.folder.join(place)));
     named_by(variable, around).or_else(found)
 }
@@ -107,11 +109,8 @@ fn places(name: &str, around: &Surroundings<'_>) -> Vec<PathBuf> {
     [PathBuf::from(name)].into_iter().chain(home).chain([Path::new(CONFIG_FOLDER).join(name)]).collect()
 }
 
-/// Reads a variable that names a file; `~` stands for the home folder.
-fn named_by(variable: &str, around: &Surroundings<'_>) -> Option<PathBuf> {
-    let named = (around.variable)(variable).filter(|named| !named.is_empty())?;
-    let in_home = named.strip_prefix("~/").and_then(|rest| Some(home(around)?.join(rest)));
-    Some(in_home.unwrap_or_else(|| PathBuf::from(named)))
+fn named_by(variable: &'static str, around: &Surroundings<'_>) -> Option<PathBuf> {
+    peer_variables::file_named_by(variable, around.variable)
 }
 
 /// Returns the variable to blame when the file at `path` is not there.
