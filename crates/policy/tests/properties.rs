@@ -127,11 +127,13 @@ proptest! {
 
     #[test]
     fn one_more_denial_never_allows_more(
-        rules in rules(),
+        mut rules in rules(),
         server in select(&SERVERS[..]),
         tool in option::of(select(&TOOLS[..])),
     ) {
-        prop_assume!(rules["agents"]["a"].is_object());
+        if !rules["agents"]["a"].is_object() {
+            rules["agents"]["a"] = json!({});
+        }
         let denying = with_denial(&rules, server, tool);
         for reading in READINGS {
             let (before, after) = (build(&rules, reading), build(&denying, reading));
@@ -219,7 +221,9 @@ proptest! {
 
     #[test]
     fn what_the_peer_accepts_is_read(rules in rules()) {
-        prop_assume!(peer_validation::gateway_rules(&rules).is_ok());
+        if peer_validation::gateway_rules(&rules).is_err() {
+            return Ok(());
+        }
         for reading in READINGS {
             prop_assert!(read(&rules, reading).is_ok());
         }
