@@ -427,3 +427,24 @@ fn an_old_permit_does_not_reach_a_changed_server() {
         assert_eq!(answer["error"]["code"], -32602, "{answer}");
     });
 }
+
+/// What a person sees of a faulty server and of a refused change.
+#[test]
+fn the_status_shows_what_is_left_out_and_what_was_refused() {
+    within(USUAL, async {
+        let place = Place::new(json!({"kept": child(&[]), "bad": {"command": "${NOT_SET_ANYWHERE}"}}));
+        let gateway = place.serve().await;
+        gateway.until_server("kept", |server| server["state"] == "ready").await;
+        std::fs::write(place.file("toolgate.yaml"), "version: 1\nsevers: {}\n").expect("writable");
+        until(&gateway, "reload_refused", 1).await;
+        let address = gateway.operations.to_string();
+        let shown = place.command(&["status", "--ops-listen", &address]).output().await.expect("it runs");
+        let text = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.status.success(), "{text} {}", String::from_utf8_lossy(&shown.stderr));
+        assert!(text.contains("bad") && text.contains("NOT_SET_ANYWHERE"), "{text}");
+        assert!(
+            text.contains("a change of the configuration was refused") && text.contains("severs"),
+            "{text}"
+        );
+    });
+}

@@ -175,7 +175,7 @@ fn r23_a_second_signal_ends_the_gateway_at_once_and_leaves_nothing() {
 }
 
 #[test]
-fn r23_a_hangup_does_nothing_and_an_interrupt_stops_in_order() {
+fn r23_a_hangup_ends_nothing_and_an_interrupt_stops_in_order() {
     within(USUAL, async {
         let place = place(GRACE);
         let mut gateway = place.serve().await;

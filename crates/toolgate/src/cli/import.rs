@@ -49,7 +49,7 @@ Clients: claude-code, claude-desktop, cursor, vscode, windsurf, codex, gemini-cl
 Rules are taken in our reading, which closes the holes of agent-mcp-gateway's.
 
 Servers of the same name get a suffix. ${VARIABLES} stay as they are. Values that look like secrets stay too, and the
-file is then readable for you alone; with `--secrets env` they become variables, whose names are printed.
+file is then readable for you alone; with `--secrets env` those in env and headers become variables, whose names are printed.
 
 Exit codes: 0 written, 1 failed or declined, 3 written, but a server was left out.")]
 pub struct Options {

@@ -40,12 +40,28 @@ struct Status {
     revision: u64,
     sessions: u64,
     servers: Vec<Server>,
+    #[serde(default)]
+    reload: Option<Reload>,
+}
+
+/// What became of the last reload of each part.
+#[derive(Debug, Deserialize)]
+struct Reload {
+    mcp_config: Reloaded,
+    gateway_rules: Reloaded,
+}
+
+#[derive(Debug, Deserialize)]
+struct Reloaded {
+    last_attempt: Option<String>,
+    last_error: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 struct Server {
     name: String,
-    transport: String,
+    /// A server that is not started has none.
+    transport: Option<String>,
     state: String,
     reason: Option<String>,
     era: Option<String>,
@@ -113,6 +129,7 @@ impl Status {
             self.revision,
             self.sessions
         );
+        text.push_str(&self.refused_reloads());
         if self.servers.is_empty() {
             text.push_str("\nno servers");
             return text;
@@ -126,6 +143,20 @@ impl Status {
     }
 }
 
+impl Status {
+    /// Returns a line for each part of the configuration whose last change was refused.
+    fn refused_reloads(&self) -> String {
+        let Some(reload) = &self.reload else { return String::new() };
+        let parts = [("configuration", &reload.mcp_config), ("rules", &reload.gateway_rules)];
+        let line = |(part, reloaded): (&str, &Reloaded)| {
+            let (error, time) = (reloaded.last_error.as_ref()?, reloaded.last_attempt.as_deref());
+            let (error, time) = (output::printable(error), output::printable(time.unwrap_or("-")));
+            Some(format!("\na change of the {part} was refused ({time}): {error}"))
+        };
+        parts.into_iter().filter_map(line).collect()
+    }
+}
+
 impl Server {
     fn row(&self) -> Vec<String> {
         let number = |number: Option<u64>| number.map_or_else(|| "-".to_owned(), |number| number.to_string());
@@ -133,7 +164,7 @@ impl Server {
         vec![
             self.name.clone(),
             self.state.clone(),
-            self.transport.clone(),
+            word(&self.transport),
             word(&self.era),
             number(self.tools),
             number(self.in_flight),

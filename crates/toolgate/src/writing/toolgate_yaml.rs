@@ -30,7 +30,7 @@ pub fn toolgate_yaml(draft: &Draft) -> String {
 /// Commented out: the defaults are right for most.
 const EXPOSURE: &str = "
 # How clients see the tools: all of them (direct), or a few tools to find and call them with (discovery, search);
-# auto chooses between direct and search by their number. These are the defaults:
+# auto chooses between direct and search by their tokens. These are the defaults:
 #
 # exposure:
 #   stdio: discovery
