@@ -36,20 +36,32 @@ pub fn error_object(id: &RequestId, error: &[u8]) -> Vec<u8> {
     out
 }
 
+/// Returns the JSON text of an error object without `data`.
+pub fn error_value(code: i64, message: &str) -> Vec<u8> {
+    ErrorObject { code, message, data: None }.to_json()
+}
+
 /// Builds an error answer. Without an id (the request's could not be read) it is `null`.
 pub fn error(id: Option<&RequestId>, code: i64, message: &str, data: Option<&serde_json::Value>) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct ErrorObject<'a> {
-        code: i64,
-        message: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        data: Option<&'a serde_json::Value>,
-    }
-    let object =
-        serde_json::to_vec(&ErrorObject { code, message, data }).expect("an error object is always JSON");
+    let object = ErrorObject { code, message, data }.to_json();
     match id {
         Some(id) => error_object(id, &object),
         None => [&br#"{"jsonrpc":"2.0","id":null,"error":"#[..], &object, b"}"].concat(),
+    }
+}
+
+/// An error object (JSON-RPC 2.0 section 5.1).
+#[derive(Serialize)]
+struct ErrorObject<'a> {
+    code: i64,
+    message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<&'a serde_json::Value>,
+}
+
+impl ErrorObject<'_> {
+    fn to_json(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("an error object is always JSON")
     }
 }
 

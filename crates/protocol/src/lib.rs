@@ -9,6 +9,7 @@ pub mod meta;
 pub mod param_headers;
 pub mod sse;
 
+mod capabilities;
 mod id;
 mod message;
 mod method;
@@ -16,6 +17,7 @@ mod object;
 mod params;
 mod version;
 
+pub use capabilities::ClientCapabilities;
 pub use id::RequestId;
 pub use message::{Malformed, Message, Notification, Request, Response, ResponseBody, Unreadable};
 pub use method::{Availability, ListKind, MethodRow, Routing, method};

@@ -9,8 +9,8 @@ use crate::{call::Running, error::Failure};
 
 /// What one event becomes for the client.
 pub(crate) enum Encoded {
-    /// A complete JSON-RPC message that is not the last one.
-    Notification(Bytes),
+    /// A complete JSON-RPC message that is not the last one: a notification, or a server's request.
+    Message(Bytes),
     /// The last message.
     Final(Bytes),
     /// The last message is large and still arriving: its beginning, and where the rest comes from. The message ends
@@ -22,8 +22,13 @@ pub(crate) enum Encoded {
 pub(crate) fn encode_event(event: Cleared<Event>, id: &RequestId, running: &Running) -> Encoded {
     match event.into_inner() {
         Event::Notification { method, params } => {
-            Encoded::Notification(encode::notification(&method, params.as_deref()).into())
+            Encoded::Message(encode::notification(&method, params.as_deref()).into())
         }
+        Event::Request(request) => Encoded::Message(match running.session() {
+            Some(session) => session.asked().enter(request),
+            // Only sessions are asked; `Running` refuses the rest.
+            None => Bytes::new(),
+        }),
         Event::Error(error) => Encoded::Final(encode::error_object(id, &error).into()),
         Event::Result(Payload::Whole(result)) => {
             let mut message = encode::result_head(id);

@@ -16,7 +16,7 @@ use policy::Permit;
 use protocol::{Era, MethodRow, Object, Params, Routing};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use upstream::{CallError, Caller, Event, Outgoing, Payload, Reply, ResultStream};
+use upstream::{CallError, Caller, Event, Outgoing, Payload, Reply, ResultStream, SharedSession};
 
 use crate::{
     Configured, Proxy,
@@ -24,6 +24,7 @@ use crate::{
     error::{Asked, Failure, shown},
     logs::Wish,
     observe::{self, Note, Record},
+    session::Session,
 };
 
 /// Longest time a call may take, whatever progress it reports.
@@ -227,9 +228,8 @@ fn within_limits(world: &Configured, admission: &Admission, subject: &Subject) -
 
 fn caller(admission: &Admission) -> Caller {
     let client = admission.client();
-    let log_level = client.session.as_ref().and_then(|session| session.log_level());
-    let (client_info, log_level) = (client.info.clone(), log_level.map(Into::into));
-    Caller { version: client.version, client_info, log_level, passed: client.passed }
+    let session = client.session.clone().map(|session| session as SharedSession);
+    Caller { version: client.version, client_info: client.info.clone(), session, passed: client.passed }
 }
 
 const fn what(routing: Routing) -> &'static str {
@@ -312,7 +312,10 @@ impl Running {
                 self.deadline.bound(&subject.server, &self.shutdown, pin!(self.reply.next())).await??;
             let event = self.admission.world().configured.guardrails.screen_result(subject, event)?;
             self.refuse_input_request(event.get())?;
-            if self.is_wanted(event.get()) {
+            if !self.is_wanted(event.get()) {
+                continue;
+            }
+            if let Some(event) = self.unless_refused(event) {
                 return Ok(event);
             }
         }
@@ -322,6 +325,8 @@ impl Running {
     fn note(&mut self, event: &Event) {
         match event {
             Event::Notification { method, .. } if &**method == PROGRESS => self.deadline.extend(),
+            // Whoever is asked may need minutes; the hard limit stays.
+            Event::Request(_) => self.deadline.suspend(),
             Event::Notification { .. } | Event::Result(Payload::Streamed(_)) => {}
             Event::Result(Payload::Whole(result)) => {
                 if let Some(record) = self.record.take() {
@@ -342,8 +347,27 @@ impl Running {
             Event::Notification { method, params } if &**method == "notifications/message" => {
                 self.logs.takes(params.as_deref())
             }
-            Event::Notification { .. } | Event::Result(_) | Event::Error(_) => true,
+            Event::Notification { .. } | Event::Request(_) | Event::Result(_) | Event::Error(_) => true,
         }
+    }
+
+    /// A server's request is refused when the client did not declare that it can be asked this.
+    fn unless_refused(&self, event: Cleared<Event>) -> Option<Cleared<Event>> {
+        let Event::Request(request) = event.get() else { return Some(event) };
+        let session = self.session()?;
+        // Dropped, the request is refused; this says so in the words of a client.
+        if session.capabilities().allow(request.method()) {
+            return Some(event);
+        }
+        if let Event::Request(request) = event.into_inner() {
+            request.refuse();
+        }
+        None
+    }
+
+    /// Returns the legacy client's session.
+    pub(crate) fn session(&self) -> Option<&Arc<Session>> {
+        self.admission.client().session.as_ref()
     }
 
     /// A modern upstream may answer `input_required`; a legacy client cannot take that as a result.
@@ -381,6 +405,11 @@ impl Deadline {
     /// Starts the time anew, within the hard limit.
     fn extend(&mut self) {
         self.until = (Instant::now() + self.idle).min(self.hard);
+    }
+
+    /// Leaves only the hard limit, until the next event.
+    fn suspend(&mut self) {
+        self.until = self.hard;
     }
 
     /// Waits for `work` until the time is over or the gateway gives up its running calls. It takes a pinned future,

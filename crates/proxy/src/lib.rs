@@ -25,6 +25,7 @@ mod reloads;
 mod roster;
 mod session;
 mod snapshot;
+mod standing;
 mod stdio;
 mod tool_search;
 

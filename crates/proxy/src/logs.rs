@@ -3,7 +3,7 @@
 
 use protocol::{Era, Object, Params, meta};
 
-use crate::admission::Client;
+use crate::{admission::Client, session::Session};
 
 /// Levels of log messages (RFC 5424), least severe first.
 pub(crate) const LEVELS: [&str; 8] =
@@ -24,12 +24,14 @@ impl Wish {
     /// Reads what the client wants of the call with these parameters.
     pub(crate) fn of(client: &Client, params: &Params) -> Self {
         match client.version.era() {
-            Era::Legacy => {
-                let level = client.session.as_ref().and_then(|session| session.log_level());
-                level.and_then(rank).map_or(Self::Everything, Self::From)
-            }
+            Era::Legacy => client.session.as_deref().map_or(Self::Everything, Self::of_session),
             Era::Modern => asked_for(params).map_or(Self::Nothing, Self::From),
         }
+    }
+
+    /// Returns what the client of a session wants.
+    pub(crate) fn of_session(session: &Session) -> Self {
+        session.log_level().and_then(rank).map_or(Self::Everything, Self::From)
     }
 
     /// Tells whether a log message with these parameters is wanted. One without a known level is, by those who want any.

@@ -12,6 +12,7 @@ use protocol::{Era, MethodRow, Object, Params, Request, Routing, method};
 use gateway_tools::Addressed;
 pub(crate) use lifecycle::initialize;
 pub(crate) use listen::Listening;
+use upstream::{News, SharedSession};
 
 use crate::{
     Proxy,
@@ -65,7 +66,7 @@ async fn routed(
 fn local(proxy: &Proxy, admission: Admission, request: &Request, params: &Params) -> Result<Answer, Failure> {
     match &*request.method {
         "ping" => Ok(Answer::Result(Bytes::from_static(b"{}"))),
-        "logging/setLevel" => set_log_level(&admission, params).map(Answer::Result),
+        "logging/setLevel" => set_log_level(proxy, &admission, params).map(Answer::Result),
         "server/discover" => Ok(Answer::Result(lifecycle::discover(proxy, &admission))),
         "subscriptions/listen" => {
             Ok(Answer::Listening(Box::new(Listening::new(proxy, &admission, request, params)?)))
@@ -75,11 +76,12 @@ fn local(proxy: &Proxy, admission: Admission, request: &Request, params: &Params
     }
 }
 
-fn set_log_level(admission: &Admission, params: &Params) -> Result<Bytes, Failure> {
+fn set_log_level(proxy: &Proxy, admission: &Admission, params: &Params) -> Result<Bytes, Failure> {
     let object = Object::parse(params.raw(), &["level"]).map_err(protocol::BadParams::from)?;
     let level = object.string("level").ok_or(protocol::BadParams::Missing("level"))?;
     let session = admission.client().session.as_ref().ok_or(Failure::UnknownMethod)?;
     if session.set_log_level(&level) {
+        proxy.upstreams.tell(&(session.clone() as SharedSession), News::LogLevel);
         Ok(Bytes::from_static(b"{}"))
     } else {
         Err(Failure::Unknown { what: "log level", name: crate::error::shown(&level) })

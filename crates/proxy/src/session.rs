@@ -1,19 +1,27 @@
 //! One session of a legacy client: opened by `initialize`, bound to a principal and an endpoint. A session id is a
 //! handle and never a proof of identity. How many there may be and when one is forgotten is in `table.rs`.
 
+mod asked;
 mod cancellable;
+mod outside;
 mod table;
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use audit::SessionTag;
 use bytes::Bytes;
 use catalog::View;
-use domain::PrincipalKey;
+use domain::{PrincipalKey, ServerId};
+use guardrails::Untrusted;
 use parking_lot::Mutex;
-use protocol::Version;
+use protocol::{ClientCapabilities, Version};
 use tokio_util::sync::CancellationToken;
+use upstream::{ClientSession, Said};
 
+use self::{asked::Asked, outside::Outside};
 pub(crate) use self::{
     cancellable::{Cancellable, Entry},
     table::Sessions,
@@ -21,6 +29,8 @@ pub(crate) use self::{
 
 /// Random bytes in a session id: 256 bits, twice what guessing needs.
 const ID_BYTES: usize = 32;
+
+static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// One legacy client's session.
 #[derive(Debug)]
@@ -31,8 +41,12 @@ pub(crate) struct Session {
     view: View,
     version: Version,
     client_info: Option<Bytes>,
+    capabilities: ClientCapabilities,
     log_level: Mutex<Option<&'static str>>,
     cancellable: Cancellable,
+    asked: Asked,
+    outside: Outside,
+    number: u64,
     /// Milliseconds after the table was made; the sweeper compares it.
     last_used_ms: AtomicU64,
     /// Its place in the table's order of use; changed under the table's lock alone.
@@ -50,6 +64,8 @@ pub(crate) struct Opening {
     pub(crate) version: Version,
     /// The JSON text of the client's `clientInfo`.
     pub(crate) client_info: Option<Bytes>,
+    /// What the client declared.
+    pub(crate) capabilities: ClientCapabilities,
 }
 
 /// Why a request that names a session is refused. All variants look the same from outside: 404.
@@ -77,6 +93,10 @@ impl Session {
             view: opening.view,
             version: opening.version,
             client_info: opening.client_info,
+            capabilities: opening.capabilities,
+            asked: Asked::default(),
+            outside: Outside::default(),
+            number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             log_level: Mutex::new(None),
             cancellable: Cancellable::within(closed.clone()),
             last_used_ms: AtomicU64::new(0),
@@ -124,8 +144,36 @@ impl Session {
         &self.cancellable
     }
 
+    /// Returns what the client declared.
+    pub(crate) const fn capabilities(&self) -> &ClientCapabilities {
+        &self.capabilities
+    }
+
+    /// Returns the requests of servers that wait for the client's answer.
+    pub(crate) const fn asked(&self) -> &Asked {
+        &self.asked
+    }
+
     /// Completes when the session ends.
     pub(crate) const fn closed(&self) -> &CancellationToken {
         &self.closed
+    }
+}
+
+impl ClientSession for Session {
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn capabilities(&self) -> &ClientCapabilities {
+        &self.capabilities
+    }
+
+    fn log_level(&self) -> Option<&'static str> {
+        self.log_level()
+    }
+
+    fn hear(&self, server: &ServerId, said: Untrusted<Said>, bytes: usize) {
+        self.outside.push(server.clone(), said, bytes);
     }
 }

@@ -27,10 +27,10 @@ use crate::{
     admission::{self, Admission, Client, Door, Viewpoint},
     answer::{self, Encoded},
     call::Running,
-    changes::Changes,
     error::{Failure, shown},
     methods::{self, Answer, Listening},
     session::{Cancellable, Opening, Session},
+    standing::Standing,
 };
 
 /// Messages that wait for the client to read. When it does not read, calls wait; memory stays bounded.
@@ -142,8 +142,11 @@ impl Connection {
             }
             Ok(Message::Request(request)) => self.start(request).await,
             Ok(Message::Notification(note)) => self.notified(&note),
-            // No request of ours is out there that it could answer.
-            Ok(Message::Response(_)) => {}
+            Ok(Message::Response(response)) => {
+                let session = self.session.lock().clone();
+                // Without a session nothing was asked.
+                session.into_iter().for_each(|session| session.asked().answer(response.clone()));
+            }
             Err(malformed) => self.send(refusal(&malformed)).await,
         }
     }
@@ -227,29 +230,33 @@ impl Connection {
             view: self.viewpoint.view.clone(),
             version: opened.version,
             client_info: opened.client_info,
+            capabilities: opened.capabilities,
         };
         let Ok(session) = Session::open(opening) else {
             return self.fail(&Failure::Internal, request, Era::Legacy).await;
         };
-        let is_first = self.session.lock().replace(Arc::new(session)).is_none();
+        let session = Arc::new(session);
+        let before = self.session.lock().replace(session.clone());
         self.send(encode::result(&request.id, &opened.result).into()).await;
-        if is_first {
-            self.announce_changes();
+        if let Some(before) = before {
+            before.closed().cancel();
         }
+        self.stand(session);
     }
 
-    /// Tells a legacy client of changes, for as long as it is there.
-    fn announce_changes(self: &Arc<Self>) {
+    /// Tells a legacy client what it did not ask for, for as long as it is there.
+    fn stand(self: &Arc<Self>, session: Arc<Session>) {
         let connection = self.clone();
-        let mut changes = Changes::new(&self.proxy, self.viewpoint.clone());
+        let over = session.closed().clone();
+        let mut standing = Standing::new(&self.proxy, self.viewpoint.clone(), session);
         self.proxy.drain.tasks().spawn(async move {
-            let announcing = async {
+            let announcing = over.run_until_cancelled(async {
                 loop {
-                    for method in changes.next(&connection.proxy).await {
-                        connection.send(encode::notification(method, None).into()).await;
+                    for message in standing.next(&connection.proxy).await {
+                        connection.send(message).await;
                     }
                 }
-            };
+            });
             connection.closed.run_until_cancelled(announcing).await;
         });
     }
@@ -271,7 +278,7 @@ impl Connection {
                 Err(failure) => return self.fail(&failure, request, era).await,
             };
             match answer::encode_event(event, &request.id, &running) {
-                Encoded::Notification(message) => self.notify(message).await,
+                Encoded::Message(message) => self.notify(message).await,
                 Encoded::Final(message) => return self.send(message).await,
                 Encoded::Streamed(head, stream) => {
                     return match self.collect(&mut running, head, stream).await {

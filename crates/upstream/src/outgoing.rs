@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use protocol::{Era, Fault, MethodRow, Object, Params, Version, meta, meta::Toward};
 
-use crate::transports::WriteParams;
+use crate::{SharedSession, transports::WriteParams};
 
 /// Room for `_meta` of a modern request.
 const META_BYTES: usize = 256;
@@ -27,8 +27,8 @@ pub struct Caller {
     pub version: Version,
     /// The JSON text of its `clientInfo`; ours is used where it gave none.
     pub client_info: Option<Bytes>,
-    /// The log level that a legacy client set for its session.
-    pub log_level: Option<Box<str>>,
+    /// The legacy client's session, if it has one.
+    pub session: Option<SharedSession>,
     /// How many gateways the request has passed before us.
     pub passed: u32,
 }
@@ -85,7 +85,7 @@ impl WriteParams for Forwarded<'_> {
                 version: self.upstream.as_str(),
                 client_info: self.client_info(),
                 capabilities: "{}",
-                log_level: caller.log_level.as_deref(),
+                log_level: caller.session.as_ref().and_then(|session| session.log_level()),
                 progress_token,
             },
         };

@@ -68,6 +68,7 @@ impl Asker<'_> {
             param_headers: (&[], None),
             credential: Some(self.credential),
             principal: None,
+            session: None,
         };
         self.connection.request(exchange).await
     }
@@ -85,7 +86,8 @@ impl Asker<'_> {
 pub(crate) async fn answer(reply: &mut ReplySource) -> Result<Answer, CallError> {
     loop {
         match reply.next().await? {
-            Event::Notification { .. } => {}
+            // Nobody stands behind a request of ours; dropped, the server's is refused.
+            Event::Notification { .. } | Event::Request(_) => {}
             Event::Error(error) => return Ok(Answer::Error(RpcError::read(&error))),
             Event::Result(Payload::Whole(result)) => return Ok(Answer::Result(result)),
             Event::Result(Payload::Streamed(mut stream)) => {

@@ -6,7 +6,7 @@ use guardrails::Untrusted;
 use protocol::Era;
 
 use crate::{
-    CallError,
+    CallError, ServerRequest,
     in_flight::Ticket,
     transports::{ReplySource, http::ResultChunks},
 };
@@ -29,6 +29,8 @@ pub enum Event {
         /// The JSON text of its parameters.
         params: Option<Bytes>,
     },
+    /// A legacy server asks the client something, and goes on when it is answered.
+    Request(ServerRequest),
     /// The final answer: the JSON text of `result`.
     Result(Payload),
     /// The final answer: the JSON text of the `error` object.

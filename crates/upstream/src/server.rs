@@ -165,6 +165,11 @@ impl Server {
         self.link.borrow().is_some()
     }
 
+    /// Returns the link in force, if there is one now.
+    pub(crate) fn current_link(&self) -> Option<Arc<Link>> {
+        self.link.borrow().clone()
+    }
+
     /// Puts a link in force, or takes it away.
     pub(crate) fn set_link(&self, link: Option<Arc<Link>>) {
         self.link.send_replace(link);

@@ -15,7 +15,10 @@ use domain::{Credential, PrincipalKey, ServerId};
 use protocol::{Version, param_headers::ParamHeader};
 use tokio_util::task::TaskTracker;
 
-use crate::{CallError, Event, child::Grace, inbox::Inbox, instances::Instances, metrics::Counters};
+use crate::{
+    CallError, Event, SharedSession, child::Grace, client_session::News, inbox::Inbox, instances::Instances,
+    metrics::Counters,
+};
 
 /// What every transport is given when it opens.
 #[derive(Clone)]
@@ -57,6 +60,8 @@ pub(crate) struct Exchange<'a> {
     pub(crate) credential: Option<&'a Credential>,
     /// Whose session to use (legacy HTTP); `None` for the gateway's own.
     pub(crate) principal: Option<&'a PrincipalKey>,
+    /// The legacy client's own session, if it has one.
+    pub(crate) session: Option<&'a SharedSession>,
 }
 
 /// Writes the JSON text of parameters, with the progress token replaced when the client sent one.
@@ -111,6 +116,15 @@ impl Connection {
             Self::Stdio(connection) => connection.notify(method),
             Self::Http(connection) => connection.notify(method, credential).await,
             Self::Builtin(_) => Ok(()),
+        }
+    }
+
+    /// Tells the server that something about a client's session has changed, where the server knows of the session.
+    pub(crate) fn tell(&self, session: &SharedSession, news: News) {
+        match self {
+            Self::Stdio(connection) => connection.tell_news(session, news),
+            Self::Http(connection) => connection.tell_news(session, news),
+            Self::Builtin(_) => {}
         }
     }
 

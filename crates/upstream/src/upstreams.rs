@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    CallError, Outgoing, Reply, ServerState, Settings,
+    CallError, News, Outgoing, Reply, ServerState, Settings, SharedSession,
     config::{DEFAULT_TIMEOUT_MS, ServerSettings},
     instances::Instances,
     outgoing::Forwarded,
@@ -269,8 +269,19 @@ impl Upstreams {
             param_headers: (permit.route().param_headers(), outgoing.params.arguments()),
             credential: Some(credential),
             principal: Some(permit.principal()),
+            session: outgoing.caller.session.as_ref(),
         };
         link.connection.request(exchange).await
+    }
+
+    /// Tells every server that knows of a client's session that something about it has changed. Nothing is awaited; must
+    /// be called within a runtime.
+    pub fn tell(&self, session: &SharedSession, news: News) {
+        for server in self.0.table.load().configured.values() {
+            if let Some(link) = server.current_link() {
+                link.connection.tell(session, news);
+            }
+        }
     }
 
     /// Returns how long a call to `server` may be silent; the default if it is not configured.

@@ -17,6 +17,7 @@ use crate::{
     methods,
     session::{Opening, Session},
 };
+use upstream::{News, SharedSession};
 
 /// The header that names a session.
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -41,19 +42,28 @@ pub(super) async fn post(
         }
         Message::Notification(note) => {
             let session = session(proxy, &viewpoint, headers, None)?;
-            notified(&session, &note);
+            notified(proxy, &session, &note);
             Ok(accepted())
         }
-        // No request of ours is out there that it could answer.
-        Message::Response(_) => session(proxy, &viewpoint, headers, None).map(|_| accepted()),
+        Message::Response(response) => {
+            session(proxy, &viewpoint, headers, None)?.asked().answer(response);
+            Ok(accepted())
+        }
     }
 }
 
-/// Takes a client's notification. Only a cancellation means something to the gateway.
-pub(crate) fn notified(session: &Session, note: &Notification) {
-    if &*note.method != "notifications/cancelled" {
-        return;
+/// Takes a client's notification. The others mean nothing to the gateway.
+pub(crate) fn notified(proxy: &Proxy, session: &Arc<Session>, note: &Notification) {
+    match &*note.method {
+        "notifications/cancelled" => cancel(session, note),
+        "notifications/roots/list_changed" => {
+            proxy.upstreams.tell(&(Arc::clone(session) as SharedSession), News::Roots);
+        }
+        _ => {}
     }
+}
+
+fn cancel(session: &Session, note: &Notification) {
     let params = note.params.as_deref().and_then(|params| Object::parse(params, &["requestId"]).ok());
     if let Some(id) = params.and_then(|params| RequestId::from_json(params.get("requestId")?)) {
         session.cancellable().cancel(&id);
@@ -104,6 +114,7 @@ fn initialize(
         view: viewpoint.view,
         version: opened.version,
         client_info: opened.client_info,
+        capabilities: opened.capabilities,
     };
     let session = proxy.sessions.open(opening).map_err(|_| Refusal::TooManySessions(request.id.clone()))?;
     let mut response = Response::new(ReplyBody::Whole(encode::result(&request.id, &opened.result).into()));

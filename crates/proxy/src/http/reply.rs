@@ -165,7 +165,7 @@ impl Replying {
         match running.next().await.map(|event| answer::encode_event(event, &self.id, &running)) {
             Ok(Encoded::Final(message)) => Outcome::Message(message),
             Ok(Encoded::Streamed(head, stream)) => Outcome::Large(running, head, stream),
-            Ok(Encoded::Notification(message)) => Outcome::Several(running, message),
+            Ok(Encoded::Message(message)) => Outcome::Several(running, message),
             Err(failure) => Outcome::Failed(failure),
         }
     }

@@ -5,10 +5,10 @@ use std::{io, sync::Arc};
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, Response};
-use protocol::{encode, sse};
+use protocol::sse;
 
 use super::{body::ReplyBody, legacy, post, refusal::Refusal, reply};
-use crate::{Proxy, admission::Viewpoint, changes::Changes, places::Place, session::Session};
+use crate::{Proxy, admission::Viewpoint, places::Place, standing::Standing};
 
 /// Opens the standing stream of a session.
 pub(super) fn open(
@@ -22,33 +22,29 @@ pub(super) fn open(
     }
     let session = legacy::session(proxy, viewpoint, headers, None)?;
     let place = proxy.stand().ok_or(Refusal::TooManyStreams)?;
-    let changes = Changes::new(proxy, viewpoint.clone());
-    Ok(reply::events(ReplyBody::stream(stream(proxy.clone(), session, changes, place))))
+    let standing = Standing::new(proxy, viewpoint.clone(), session);
+    Ok(reply::events(ReplyBody::stream(stream(proxy.clone(), standing, place))))
 }
 
 /// The stream ends with its session, or when the gateway stops.
 fn stream(
     proxy: Arc<Proxy>,
-    session: Arc<Session>,
-    changes: Changes,
+    standing: Standing,
     place: Place,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let opened = futures_util::stream::iter([Ok(Bytes::from_static(sse::KEEP_ALIVE))]);
     let following = futures_util::stream::unfold(
-        (proxy, session, changes, place),
-        |(proxy, session, mut changes, place)| async move {
+        (proxy, standing, place),
+        |(proxy, mut standing, place)| async move {
+            let session = Arc::clone(standing.session());
             let chunk = tokio::select! {
-                methods = changes.next(&proxy) => announcements(&methods),
+                messages = standing.next(&proxy) => messages.iter().flat_map(|message| sse::encode(message)).collect(),
                 () = tokio::time::sleep(proxy.limits.sse_keep_alive()) => sse::KEEP_ALIVE.to_vec(),
                 () = session.closed().cancelled() => return None,
                 () = proxy.drain.stopping().cancelled() => return None,
             };
-            Some((Ok(Bytes::from(chunk)), (proxy, session, changes, place)))
+            Some((Ok(Bytes::from(chunk)), (proxy, standing, place)))
         },
     );
     futures_util::StreamExt::chain(opened, following)
-}
-
-fn announcements(methods: &[&str]) -> Vec<u8> {
-    methods.iter().flat_map(|method| sse::encode(&encode::notification(method, None))).collect()
 }

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use catalog::{Sight, View};
-use protocol::{BadParams, Era, Object, Version};
+use protocol::{BadParams, ClientCapabilities, Era, Object, Version};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -21,6 +21,8 @@ pub(crate) struct Initialized {
     pub(crate) version: Version,
     /// The JSON text of the client's `clientInfo`.
     pub(crate) client_info: Option<Bytes>,
+    /// What the client declared.
+    pub(crate) capabilities: ClientCapabilities,
     /// The JSON text of the result.
     pub(crate) result: Bytes,
 }
@@ -54,7 +56,9 @@ pub(crate) fn initialize(
         object.get("clientInfo").filter(|info| info.starts_with('{') && info.len() <= MAX_CLIENT_INFO_BYTES);
     // Copied: a slice would keep the whole request in memory for as long as the session lives.
     let client_info = client_info.map(|info| Bytes::copy_from_slice(info.as_bytes()));
-    Ok(Initialized { version, client_info, result: result.to_string().into() })
+    let declared = object.get("capabilities").map(str::as_bytes).map(ClientCapabilities::parse);
+    let capabilities = declared.transpose().map_err(BadParams::from)?.unwrap_or(ClientCapabilities::NONE);
+    Ok(Initialized { version, client_info, capabilities, result: result.to_string().into() })
 }
 
 /// Answers `server/discover` (specification 2026-07-28, basic: versioning).

@@ -211,7 +211,13 @@ mod tests {
 
     fn open(sessions: &Sessions, owner: &PrincipalKey) -> Result<Arc<Session>, SessionError> {
         let version = Version::LATEST_LEGACY;
-        sessions.open(Opening { owner: owner.clone(), view: View::All, version, client_info: None })
+        sessions.open(Opening {
+            owner: owner.clone(),
+            view: View::All,
+            version,
+            client_info: None,
+            capabilities: protocol::ClientCapabilities::NONE,
+        })
     }
 
     /// Opens a session that nobody uses then; returns its id.

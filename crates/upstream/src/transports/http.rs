@@ -40,7 +40,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) use self::{chunks::ResultChunks, reply::HttpReply};
 use self::{client::Client, headers::Fixed, json::BadAnswer, session::Sessions};
 use super::{Exchange, Incoming, Opening, SpokenVersion};
-use crate::{CallError, config::HttpSettings, inbox::Inbox, instances::Instances, metrics::Counters};
+use crate::{
+    CallError, News, SharedSession, config::HttpSettings, inbox::Inbox, instances::Instances,
+    metrics::Counters,
+};
 
 /// A Streamable HTTP server.
 pub(crate) struct HttpConnection {
@@ -131,6 +134,9 @@ impl HttpConnection {
             }
         }
     }
+
+    /// See [`Connection::tell`](super::Connection::tell).
+    pub(crate) fn tell_news(&self, _session: &SharedSession, _news: News) {}
 
     /// Waits until the server is known to be out of reach, and returns why. Cancel safe.
     ///

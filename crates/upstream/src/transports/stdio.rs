@@ -31,7 +31,7 @@ use self::{
 };
 use super::{Exchange, Opening};
 use crate::{
-    CallError, Event,
+    CallError, Event, News, SharedSession,
     child::{Child, Grace, Process},
     inbox::Inbox,
     metrics::Counters,
@@ -114,6 +114,9 @@ impl StdioConnection {
     pub(crate) fn notify(&self, method: &str) -> Result<(), CallError> {
         self.send(encode::notification(method, None)).map_err(|not_sent| self.unavailable(not_sent.reason()))
     }
+
+    /// See [`Connection::tell`](super::Connection::tell).
+    pub(crate) fn tell_news(&self, _session: &SharedSession, _news: News) {}
 
     /// Waits for the end of the connection and returns why. Cancel safe.
     pub(crate) async fn closed(&self) -> String {

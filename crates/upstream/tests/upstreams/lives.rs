@@ -179,7 +179,7 @@ fn refusals_before_sending() {
         assert!(matches!(unknown, CallError::NotConfigured(_)));
         let row = method("tools/call").unwrap();
         let params = Params::parse(Some("{\"name\":\"echo\"}".into()), row).unwrap();
-        let caller = Caller { version: Version::V2025_11_25, client_info: None, log_level: None, passed: 0 };
+        let caller = Caller { version: Version::V2025_11_25, client_info: None, session: None, passed: 0 };
         let request = cleared(Outgoing { method: row, params, caller });
         let foreign = Credential::new(ServerId::new("other").unwrap(), "", []);
         let refused =

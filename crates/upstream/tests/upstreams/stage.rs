@@ -160,7 +160,7 @@ pub(crate) async fn call_with(
 ) -> Result<Reply, CallError> {
     let row = method("tools/call").unwrap();
     let params = Params::parse(Some(params.into()), row).unwrap();
-    let caller = Caller { version, client_info: None, log_level: None, passed: 0 };
+    let caller = Caller { version, client_info: None, session: None, passed: 0 };
     let request = cleared(Outgoing { method: row, params, caller });
     upstreams.call(&permit(agent, server, tool), &request, credential).await
 }
@@ -174,6 +174,7 @@ pub(crate) async fn finish(mut reply: Reply) -> Result<(Vec<Value>, Value), Call
             Event::Notification { params, .. } => notifications.push(parse(&params.unwrap_or_default())),
             Event::Result(Payload::Whole(result)) => return Ok((notifications, parse(&result))),
             Event::Result(Payload::Streamed(_)) => panic!("only HTTP streams"),
+            Event::Request(_) => panic!("nobody stands behind this call"),
             Event::Error(error) => return Ok((notifications, json!({"error": parse(&error)}))),
         }
     }

@@ -140,7 +140,7 @@ impl Flow {
 
     fn take(&mut self, replying: &Replying, running: Box<Running>, event: Cleared<Event>) -> Bytes {
         match answer::encode_event(event, &replying.id, &running) {
-            Encoded::Notification(message) => {
+            Encoded::Message(message) => {
                 self.state = State::Waiting(running);
                 self.before_the_last(&message)
             }

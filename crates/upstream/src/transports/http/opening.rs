@@ -112,7 +112,7 @@ impl HttpConnection {
 async fn final_answer(connection: &HttpConnection, reply: &mut HttpReply) -> Result<Bytes, CallError> {
     loop {
         match reply.next().await? {
-            Event::Notification { .. } => {}
+            Event::Notification { .. } | Event::Request(_) => {}
             Event::Result(Payload::Whole(result)) => return Ok(result),
             Event::Result(Payload::Streamed(_)) => {
                 return Err(connection.protocol("its answer to `initialize` is too large"));

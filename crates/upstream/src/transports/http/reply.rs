@@ -91,7 +91,7 @@ impl HttpReply {
     /// Waits for the next event. Cancel safe. Nothing comes after a final event or an error.
     pub(crate) async fn next(&mut self) -> Result<Event, CallError> {
         let event = self.advance().await;
-        if !matches!(event, Ok(Event::Notification { .. })) {
+        if !matches!(event, Ok(Event::Notification { .. } | Event::Request(_))) {
             self.end();
         }
         event

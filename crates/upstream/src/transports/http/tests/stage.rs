@@ -301,6 +301,7 @@ pub(super) fn call<'a>(params: &'a Text<'a>, principal: Option<&'a PrincipalKey>
         param_headers: (&[], None),
         credential: None,
         principal,
+        session: None,
     }
 }
 
@@ -329,7 +330,7 @@ pub(super) enum Final {
 pub(super) async fn finish(reply: &mut HttpReply) -> Result<Final, CallError> {
     loop {
         match reply.next().await? {
-            Event::Notification { .. } => {}
+            Event::Notification { .. } | Event::Request(_) => {}
             Event::Error(error) => return Ok(Final::Error(text(&error))),
             Event::Result(Payload::Whole(result)) => return Ok(Final::Whole(text(&result))),
             Event::Result(Payload::Streamed(mut stream)) => {
