@@ -9,7 +9,9 @@ use std::{
 use bytes::Bytes;
 use domain::{QualifiedName, ServerId, Target, ToolName};
 use guardrails::Cleared;
-use protocol::{Edit, Era, ListKind, Object, param_headers, splice};
+use protocol::{Edit, Era, Feature, ListKind, Object, param_headers, splice};
+
+use serde_json::Value;
 
 use crate::{Listing, Naming, Route, template::Template};
 
@@ -87,6 +89,27 @@ impl ServerEntry {
         blocks.get(&kind).unwrap_or(&EMPTY)
     }
 
+    /// Tells whether the server declares a feature.
+    pub(crate) fn declares(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::Capability(name) => declares(&self.capabilities, name),
+            Feature::Extension(id) => {
+                let extensions = Object::parse(&self.capabilities, &[]).ok();
+                let extensions = extensions.as_ref().and_then(|object| object.get("extensions"));
+                extensions.is_some_and(|extensions| declares(extensions.as_bytes(), id))
+            }
+        }
+    }
+
+    /// Returns what the server says about a feature that it declares.
+    pub(crate) fn declaration(&self, feature: Feature) -> Option<Value> {
+        let capabilities: Value = serde_json::from_slice(&self.capabilities).ok()?;
+        match feature {
+            Feature::Capability(name) => capabilities.get(name).cloned(),
+            Feature::Extension(id) => capabilities.get("extensions")?.get(id).cloned(),
+        }
+    }
+
     /// Returns the JSON text of one tool.
     pub(crate) fn tool_json(&self, tool: &ListedTool, names: Names) -> &[u8] {
         let span = match names {
@@ -128,6 +151,11 @@ impl Catalog {
     /// Returns how many tools a server offers; `None` when it has no listing.
     pub fn tool_count(&self, server: &ServerId) -> Option<usize> {
         self.server(server).map(|entry| entry.listed_tools.len())
+    }
+
+    /// Returns the names of all listed servers, in order.
+    pub fn server_ids(&self) -> impl Iterator<Item = &ServerId> {
+        self.servers.iter().map(|server| &server.id)
     }
 
     /// Tells whether the server is listed.

@@ -3,7 +3,8 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use domain::{ServerId, ToolName};
-use protocol::{Era, ListKind, Object};
+use protocol::{Era, Feature, ListKind, Object};
+use serde_json::Value;
 
 use crate::{
     Catalog, Seen, Sight, View,
@@ -75,6 +76,27 @@ impl Catalog {
         self.shown(view, sight).any(|(server, _)| {
             Object::parse(&server.capabilities, &[]).is_ok_and(|object| object.get(capability).is_some())
         })
+    }
+
+    /// Tells whether some server that the caller may see declares `member` within this capability.
+    pub fn declares_within(&self, view: &View, sight: &impl Sight, capability: &str, member: &str) -> bool {
+        self.shown(view, sight).any(|(server, _)| {
+            let declared = Object::parse(&server.capabilities, &[]).ok();
+            let settings = declared.as_ref().and_then(|object| object.get(capability));
+            let settings = settings.and_then(|settings| Object::parse(settings.as_bytes(), &[]).ok());
+            settings.is_some_and(|settings| settings.get(member) == Some("true"))
+        })
+    }
+
+    /// Returns how many servers that the caller may see declare a feature.
+    pub fn declaring(&self, view: &View, sight: &impl Sight, feature: Feature) -> usize {
+        self.shown(view, sight).filter(|(server, _)| server.declares(feature)).count()
+    }
+
+    /// Returns what the first server of `era` that the caller may see and that declares a feature says about it.
+    pub fn declaration(&self, view: &View, sight: &impl Sight, feature: Feature, era: Era) -> Option<Value> {
+        let mut declaring = self.shown(view, sight).filter(|(server, _)| server.era == era);
+        declaring.find_map(|(server, _)| server.declaration(feature))
     }
 
     /// Returns the eras of the servers that the caller may see, without repetition.

@@ -3,7 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use domain::{ServerId, Subject, Target};
-use protocol::{Routing, param_headers::ParamHeader};
+use protocol::{Feature, Routing, param_headers::ParamHeader};
 
 use crate::{Catalog, Sight};
 
@@ -61,7 +61,7 @@ impl Route {
     pub fn upstream_key(&self) -> Option<Cow<'_, str>> {
         match &self.subject.target {
             Target::Tool(name) | Target::Prompt(name) => Some(Cow::Borrowed(name.as_str())),
-            Target::Resource(uri) => Some(Cow::Borrowed(uri)),
+            Target::Resource(key) | Target::Task(key) => Some(Cow::Borrowed(key)),
             Target::Server => None,
         }
     }
@@ -90,8 +90,27 @@ impl Catalog {
                 self.resource(view, key, sight).or_else(|| self.prompt(view, key).cloned()).ok_or(NoRoute)
             }
             Routing::Reference => self.prompt(view, key).cloned().ok_or(NoRoute),
-            Routing::Local | Routing::List(_) => Err(NoRoute),
+            Routing::Feature(feature) => self.featured(view, feature, sight).ok_or(NoRoute),
+            Routing::Task | Routing::Local | Routing::List(_) => Err(NoRoute),
         }
+    }
+
+    /// Finds the route to a task that `server` runs. Tasks are not listed; whose they are is the caller's to know.
+    ///
+    /// # Errors
+    /// [`NoRoute`] when the endpoint does not show the server.
+    pub fn task_route(&self, view: &View, server: &ServerId, task: &str) -> Result<Route, NoRoute> {
+        let is_shown = view.shows(server) && self.has_server(server);
+        let route = || Route::to(server.clone(), Target::Task(task.into()), Vec::new());
+        is_shown.then(route).ok_or(NoRoute)
+    }
+
+    /// Finds the one server that declares a feature; which of several is meant, nothing in the request says.
+    fn featured(&self, view: &View, feature: Feature, sight: &impl Sight) -> Option<Route> {
+        let shown = self.servers.iter().filter(|server| view.shows(&server.id));
+        let mut declaring = shown.filter(|server| server.declares(feature) && sight.sees_server(&server.id));
+        let only = declaring.next().filter(|_| declaring.next().is_none())?;
+        Some(Route::to(only.id.clone(), Target::Server, Vec::new()))
     }
 
     fn tool(&self, view: &View, key: &str) -> Option<&Route> {

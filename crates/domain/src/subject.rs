@@ -13,6 +13,8 @@ pub enum Target {
     Prompt(ToolName),
     /// A resource, by the URI its upstream knows.
     Resource(Arc<str>),
+    /// A task that the server runs, by the id that it gave.
+    Task(Arc<str>),
     /// The server itself: its listings, its completions, its subscriptions.
     Server,
 }

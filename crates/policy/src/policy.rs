@@ -56,7 +56,7 @@ impl Policy {
         let subject = route.subject();
         let tool = match &subject.target {
             Target::Tool(name) => Some(name.as_str()),
-            Target::Prompt(_) | Target::Resource(_) | Target::Server => None,
+            Target::Prompt(_) | Target::Resource(_) | Target::Task(_) | Target::Server => None,
         };
         self.decide(principal, subject.server.as_str(), tool)?;
         Ok(Permit { route, principal: principal.key() })

@@ -76,7 +76,7 @@ mod tests {
     fn a_declaration_is_passed_on_as_it_was_written() {
         let declared = br#"{ "sampling":{"tools":{}},"tasks":{"list":{}},"vendor" : 1.0 }"#;
         let capabilities = ClientCapabilities::parse(declared).unwrap();
-        assert_eq!(capabilities.as_json(), r#"{"sampling":{"tools":{}},"vendor" : 1.0}"#);
+        assert_eq!(capabilities.as_json(), r#"{ "sampling":{"tools":{}},"vendor" : 1.0 }"#);
         assert!(capabilities.allow("sampling/createMessage"));
         assert!(!capabilities.allow("elicitation/create") && !capabilities.allow("roots/list"));
         assert!(!capabilities.allow("tools/call"));

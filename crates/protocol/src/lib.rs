@@ -20,7 +20,10 @@ mod version;
 pub use capabilities::ClientCapabilities;
 pub use id::RequestId;
 pub use message::{Malformed, Message, Notification, Request, Response, ResponseBody, Unreadable};
-pub use method::{Availability, ListKind, MethodRow, Routing, method};
+pub use method::{
+    APPS_EXTENSION, Availability, Feature, ListKind, MethodRow, Routing, SKILLS_EXTENSION, TASKS_EXTENSION,
+    method,
+};
 pub use object::{Edit, Fault, Object, splice};
 pub use params::{BadParams, Params};
 pub use version::{Era, UnknownVersion, Version};

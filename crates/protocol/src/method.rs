@@ -76,7 +76,27 @@ pub enum Routing {
     Resource,
     /// To the upstream that owns the prompt or resource in `params.ref`.
     Reference,
+    /// To the upstream that runs the task in `params.taskId`.
+    Task,
+    /// To the one upstream that the endpoint shows and that declares this feature.
+    Feature(Feature),
 }
+
+/// Something that a server declares as a whole, with methods that name nothing that was listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Feature {
+    /// A member of the capabilities.
+    Capability(&'static str),
+    /// A member of `extensions` in the capabilities (SEP-2133).
+    Extension(&'static str),
+}
+
+/// Tasks that a server directs (SEP-2663).
+pub const TASKS_EXTENSION: &str = "io.modelcontextprotocol/tasks";
+/// Skills (SEP-2640).
+pub const SKILLS_EXTENSION: &str = "io.modelcontextprotocol/skills";
+/// MCP Apps (SEP-1865). It has no methods of its own: tools and resources say what belongs to it.
+pub const APPS_EXTENSION: &str = "io.modelcontextprotocol/ui";
 
 /// One method.
 #[derive(Debug, PartialEq, Eq)]
@@ -93,6 +113,8 @@ pub struct MethodRow {
     pub may_require_input: bool,
     /// Whether a modern answer carries `ttlMs` and `cacheScope`.
     pub cacheable: bool,
+    /// Whether the answer waits for work that was begun before, which may take minutes in silence.
+    pub waits_for_work: bool,
 }
 
 impl MethodRow {
@@ -108,7 +130,15 @@ impl MethodRow {
 
 const fn local(name: &'static str, availability: Availability) -> MethodRow {
     let routing = Routing::Local;
-    MethodRow { name, availability, routing, name_header: None, may_require_input: false, cacheable: false }
+    MethodRow {
+        name,
+        availability,
+        routing,
+        name_header: None,
+        may_require_input: false,
+        cacheable: false,
+        waits_for_work: false,
+    }
 }
 
 const fn list(kind: ListKind) -> MethodRow {
@@ -123,6 +153,16 @@ const fn routed(name: &'static str, routing: Routing, name_header: &'static str)
         ..local(name, Availability::Both)
     }
 }
+
+const fn task(name: &'static str, availability: Availability) -> MethodRow {
+    MethodRow { routing: Routing::Task, name_header: Some("taskId"), ..local(name, availability) }
+}
+
+const fn feature(name: &'static str, availability: Availability, feature: Feature) -> MethodRow {
+    MethodRow { routing: Routing::Feature(feature), ..local(name, availability) }
+}
+
+const SKILLS: Feature = Feature::Extension(SKILLS_EXTENSION);
 
 /// Every method that has a row. Methods without one do not exist for our clients.
 static METHODS: &[MethodRow] = &[
@@ -139,6 +179,14 @@ static METHODS: &[MethodRow] = &[
     local("logging/setLevel", Availability::LegacyOnly),
     MethodRow { cacheable: true, ..local("server/discover", Availability::ModernOnly) },
     local("subscriptions/listen", Availability::ModernOnly),
+    task("tasks/get", Availability::Both),
+    task("tasks/cancel", Availability::Both),
+    task("tasks/update", Availability::ModernOnly),
+    MethodRow { waits_for_work: true, ..task("tasks/result", Availability::LegacyOnly) },
+    feature("tasks/list", Availability::LegacyOnly, Feature::Capability("tasks")),
+    feature("skills/list", Availability::ModernOnly, SKILLS),
+    feature("skills/get", Availability::ModernOnly, SKILLS),
+    feature("resources/directory/read", Availability::ModernOnly, SKILLS),
 ];
 
 /// Looks a method up by its name on the wire.

@@ -145,7 +145,8 @@ fn encode_string(text: &str) -> Vec<u8> {
 
 fn key_span(raw: &Bytes, object: &Object<'_>, routing: Routing) -> Result<Option<Range<usize>>, BadParams> {
     match routing {
-        Routing::Local | Routing::List(_) => Ok(None),
+        Routing::Local | Routing::List(_) | Routing::Feature(_) => Ok(None),
+        Routing::Task => string_span(object, "taskId").map(Some),
         Routing::Tool | Routing::Prompt => string_span(object, "name").map(Some),
         Routing::Resource => string_span(object, "uri").map(Some),
         Routing::Reference => reference_span(raw, object).map(Some),

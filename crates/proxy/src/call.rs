@@ -13,7 +13,7 @@ use credentials::Credentials;
 use domain::{Credential, ServerId, Subject, Target};
 use guardrails::Cleared;
 use policy::Permit;
-use protocol::{Era, MethodRow, Object, Params, Routing};
+use protocol::{Era, MethodRow, Params, Routing};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use upstream::{CallError, Caller, Event, Outgoing, Payload, Reply, ResultStream, SharedSession};
@@ -24,7 +24,9 @@ use crate::{
     error::{Asked, Failure, shown},
     logs::Wish,
     observe::{self, Note, Record},
+    result_kind::{Expected, ResultKind},
     session::Session,
+    tasks::Tasks,
 };
 
 /// Longest time a call may take, whatever progress it reports.
@@ -59,6 +61,8 @@ pub(crate) struct Running {
     shutdown: CancellationToken,
     record: Option<Record>,
     logs: Wish,
+    expected: Expected,
+    tasks: Arc<Tasks>,
     asked: Option<Arc<Asked>>,
 }
 
@@ -72,6 +76,7 @@ pub(crate) async fn start(proxy: &Proxy, admission: Admission, request: Routed) 
     let mut record = observe::begin(proxy, &admission, &Note::routed(&request, route.as_ref().ok())).await?;
     let (row, asked) = (request.row, request.asked.clone());
     let logs = Wish::of(admission.client(), &request.params);
+    let expected = Expected::of(row, &request.params, admission.era());
     let route = route.map_err(|_| absent(proxy, &admission, &request));
     match send(proxy, &admission, request, route, &mut record).await {
         Ok((permit, reply, deadline)) => {
@@ -85,6 +90,8 @@ pub(crate) async fn start(proxy: &Proxy, admission: Admission, request: Routed) 
                 shutdown,
                 record: Some(record),
                 logs,
+                expected,
+                tasks: Arc::clone(&proxy.tasks),
                 asked,
             })
         }
@@ -101,9 +108,12 @@ async fn find_route(
     admission: Admission,
     request: &Routed,
 ) -> (Admission, Result<Route, NoRoute>) {
-    let find = |admission: &Admission| {
-        let (view, sight) = (admission.view(), admission.sight());
-        admission.world().catalog.route(view, request.row.routing, &request.params.key(), &sight)
+    let find = |admission: &Admission| match request.row.routing {
+        Routing::Task => task_route(proxy, admission, &request.params.key()),
+        routing => {
+            let (view, sight) = (admission.view(), admission.sight());
+            admission.world().catalog.route(view, routing, &request.params.key(), &sight)
+        }
     };
     match find(&admission) {
         Err(NoRoute) => {
@@ -116,10 +126,20 @@ async fn find_route(
     }
 }
 
+/// Finds the server that runs the caller's task.
+fn task_route(proxy: &Proxy, admission: &Admission, task: &str) -> Result<Route, NoRoute> {
+    let (catalog, view) = (&admission.world().catalog, admission.view());
+    let server = proxy.tasks.server(&admission.principal().key(), view, catalog.server_ids(), task);
+    catalog.task_route(view, &server.ok_or(NoRoute)?, task)
+}
+
 /// Says why there is no route. Whoever names the server itself may know that it is there, and is told when it only
 /// cannot be reached.
 fn absent(proxy: &Proxy, admission: &Admission, request: &Routed) -> Failure {
     let unknown = || Failure::Unknown { what: what(request.row.routing), name: shown(&request.params.key()) };
+    if let Routing::Feature(_) = request.row.routing {
+        return Failure::UnknownMethod;
+    }
     match (&request.asked, admission.view()) {
         (Some(_), View::Server(server)) if !admission.world().catalog.has_server(server) => {
             Failure::Upstream(CallError::Unavailable {
@@ -150,7 +170,10 @@ async fn send(
     let outgoing = Outgoing { method: row, params, caller: caller(admission) };
     let outgoing = world.guardrails.screen_arguments(permit.subject(), outgoing)?;
     let mut addressed = Addressed::new(&world.credentials, permit)?;
-    let deadline = Deadline::new(proxy.upstreams.timeout(addressed.server()), time);
+    let mut deadline = Deadline::new(proxy.upstreams.timeout(addressed.server()), time);
+    if row.waits_for_work {
+        deadline.suspend();
+    }
     record.sent();
     for _ in 0..MAX_WORLDS {
         let sent = {
@@ -214,6 +237,7 @@ const fn what_of(subject: &Subject) -> &'static str {
         Target::Tool(_) => "tool",
         Target::Prompt(_) => "prompt",
         Target::Resource(_) => "resource",
+        Target::Task(_) => "task",
         Target::Server => "server",
     }
 }
@@ -238,6 +262,8 @@ const fn what(routing: Routing) -> &'static str {
         Routing::Prompt => "prompt",
         Routing::Resource => "resource",
         Routing::Reference => "reference",
+        Routing::Task => "task",
+        Routing::Feature(_) => "feature",
     }
 }
 
@@ -311,7 +337,7 @@ impl Running {
             let event =
                 self.deadline.bound(&subject.server, &self.shutdown, pin!(self.reply.next())).await??;
             let event = self.admission.world().configured.guardrails.screen_result(subject, event)?;
-            self.refuse_input_request(event.get())?;
+            self.check_kind(event.get())?;
             if !self.is_wanted(event.get()) {
                 continue;
             }
@@ -370,16 +396,25 @@ impl Running {
         self.admission.client().session.as_ref()
     }
 
-    /// A modern upstream may answer `input_required`; a legacy client cannot take that as a result.
-    fn refuse_input_request(&self, event: &Event) -> Result<(), Failure> {
+    /// Refuses a result of a kind that the client cannot take, and remembers whose a new task is.
+    fn check_kind(&self, event: &Event) -> Result<(), Failure> {
         let Event::Result(Payload::Whole(result)) = event else { return Ok(()) };
-        if self.client_era() == Era::Modern || self.upstream_era() == Era::Legacy {
-            return Ok(());
+        let server = || self.permit.subject().server.clone();
+        match self.expected.judge(result, self.upstream_era()) {
+            ResultKind::Complete | ResultKind::InputRequired => Ok(()),
+            ResultKind::Task(id) => {
+                self.tasks.enter(self.permit.principal().clone(), &server(), &id);
+                Ok(())
+            }
+            // A legacy client cannot take a question back as a result.
+            ResultKind::Foreign(kind) if kind == "input_required" && self.client_era() == Era::Legacy => {
+                Err(Failure::NeedsInput { server: server() })
+            }
+            ResultKind::Foreign(kind) => {
+                let what = format!("its result is of the kind `{}`, which nobody agreed on", shown(&kind));
+                Err(Failure::Upstream(CallError::Protocol { server: server(), what }))
+            }
         }
-        let asks = memchr::memmem::find(result, b"input_required").is_some()
-            && Object::parse(result, &[])
-                .is_ok_and(|r| r.string("resultType").as_deref() == Some("input_required"));
-        if asks { Err(Failure::NeedsInput { server: self.permit.subject().server.clone() }) } else { Ok(()) }
     }
 }
 

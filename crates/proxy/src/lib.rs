@@ -22,11 +22,13 @@ mod proxy;
 mod rates;
 mod refusals;
 mod reloads;
+mod result_kind;
 mod roster;
 mod session;
 mod snapshot;
 mod standing;
 mod stdio;
+mod tasks;
 mod tool_search;
 
 pub use drain::Drain;

@@ -1,6 +1,7 @@
 //! What each method is answered with, whichever door it came through. Routed methods go to `call`; the rest is
 //! answered here, from the snapshot.
 
+mod capabilities;
 mod gateway_tools;
 mod lifecycle;
 mod list;
@@ -45,7 +46,7 @@ pub(crate) async fn answer(proxy: &Proxy, admission: Admission, request: Request
             Addressed::Upstream => routed(proxy, admission, row, params).await,
             Addressed::Nothing => gateway_tools::refuse_unknown(proxy, &admission, &params).await,
         },
-        Routing::Prompt | Routing::Resource | Routing::Reference => {
+        Routing::Prompt | Routing::Resource | Routing::Reference | Routing::Task | Routing::Feature(_) => {
             routed(proxy, admission, row, params).await
         }
         Routing::List(kind) => list::list(proxy, admission, kind, &params).await.map(Answer::Result),

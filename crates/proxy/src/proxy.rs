@@ -16,6 +16,7 @@ use crate::{
     places::{Place, Places},
     refusals::Refusals,
     session::Sessions,
+    tasks::Tasks,
 };
 
 /// Least time between two sweeps of idle sessions.
@@ -88,6 +89,7 @@ pub struct Proxy {
     pub(crate) metrics: Metrics,
     pub(crate) drain: Drain,
     pub(crate) sessions: Sessions,
+    pub(crate) tasks: Arc<Tasks>,
     refusals: Refusals,
     startup_wait: Duration,
     settle_until: Mutex<Instant>,
@@ -99,6 +101,7 @@ impl Proxy {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
+            tasks: Arc::default(),
             sessions: Sessions::new(parts.limits.sessions(), parts.limits.session_idle()),
             refusals: Refusals::default(),
             settle_until: Mutex::new(Instant::now() + parts.startup_wait),

@@ -1,10 +1,10 @@
 //! How a client meets the gateway: `initialize` in the legacy era, `server/discover` in the modern one.
 
 use bytes::Bytes;
-use catalog::{Sight, View};
 use protocol::{BadParams, ClientCapabilities, Era, Object, Version};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
+use super::capabilities;
 use crate::{
     Proxy, Snapshot,
     admission::{Admission, Shown, Viewpoint},
@@ -46,7 +46,7 @@ pub(crate) fn initialize(
     let world = proxy.snapshots.current();
     let mut result = json!({
         "protocolVersion": version.as_str(),
-        "capabilities": capabilities(&world, viewpoint),
+        "capabilities": capabilities::offered(&world, viewpoint, version),
         "serverInfo": proxy.info.as_value(),
     });
     if let Some(instructions) = instructions(&world, viewpoint) {
@@ -64,7 +64,8 @@ pub(crate) fn initialize(
 /// Answers `server/discover` (specification 2026-07-28, basic: versioning).
 pub(super) fn discover(proxy: &Proxy, admission: &Admission) -> Bytes {
     let versions = Version::ALL.map(Version::as_str);
-    let capabilities = Value::from(capabilities(admission.world(), admission.viewpoint()));
+    let version = admission.client().version;
+    let capabilities = Value::from(capabilities::offered(admission.world(), admission.viewpoint(), version));
     let mut members = format!(r#""supportedVersions":{},"capabilities":{capabilities}"#, json!(versions));
     if let Some(text) = instructions(admission.world(), admission.viewpoint()) {
         members.push_str(&format!(r#","instructions":{}"#, Value::from(text)));
@@ -80,25 +81,4 @@ fn instructions(world: &Snapshot, viewpoint: &Viewpoint) -> Option<String> {
         Shown::Upstreams => world.catalog.instructions(&viewpoint.view, &sight),
         Shown::Discovery | Shown::Search => None,
     }
-}
-
-/// Returns what the endpoint offers. The merged endpoint offers everything, because servers come and go; a single
-/// server's endpoint offers what that server does, once it is known.
-fn capabilities(world: &Snapshot, viewpoint: &Viewpoint) -> Map<String, Value> {
-    let (view, sight) = (&viewpoint.view, world.configured.policy.sight(viewpoint.caller.principal()));
-    let known = match view {
-        View::All => None,
-        // A server beyond the caller's grant looks like one that is not there.
-        View::Server(server) => (world.catalog.has_server(server) && sight.sees_server(server)).then_some(()),
-    };
-    let offers = |name: &str| known.is_none() || world.catalog.declares(view, &sight, name);
-    let listed = json!({"listChanged": true});
-    let all = [
-        ("tools", listed.clone()),
-        ("prompts", listed.clone()),
-        ("resources", listed),
-        ("completions", json!({})),
-        ("logging", json!({})),
-    ];
-    all.into_iter().filter(|(name, _)| offers(name)).map(|(name, value)| (name.to_owned(), value)).collect()
 }
