@@ -1,10 +1,6 @@
 //! Builds the catalog: names every tool and prompt, indexes routes, keeps listings as ready bytes.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
-    ops::Range,
-};
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use domain::{QualifiedName, ServerId, Target, ToolName};
@@ -13,7 +9,11 @@ use protocol::{Edit, Era, Feature, ListKind, Object, param_headers, splice};
 
 use serde_json::Value;
 
-use crate::{Listing, Naming, Route, template::Template};
+use crate::{
+    Freshness, Listing, Naming, Route,
+    block::{Block, Blocks},
+    template::Template,
+};
 
 /// Something odd in an upstream's listing that its owner should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,46 +47,17 @@ pub(crate) struct ServerEntry {
     pub(crate) resources: HashSet<String>,
     pub(crate) templates: Vec<Template>,
     pub(crate) has_resources: bool,
-    /// The tools in the server's order, with where each stands in the joined items.
-    pub(crate) listed_tools: Vec<ListedTool>,
-    /// Comma-joined items per kind: under their own names, and under qualified ones.
-    own: HashMap<ListKind, Bytes>,
-    qualified: HashMap<ListKind, Bytes>,
-    /// A hash of each qualified block.
-    fingerprints: HashMap<ListKind, u64>,
-}
-
-/// One tool's place in its server's joined items.
-#[derive(Debug)]
-pub(crate) struct ListedTool {
-    pub(crate) name: ToolName,
-    own: Range<usize>,
-    qualified: Range<usize>,
-}
-
-/// Under which names items are shown.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Names {
-    /// The upstream's own.
-    Own,
-    /// Those of the merged endpoint.
-    Qualified,
+    /// The names of the tools, in the order of their block.
+    pub(crate) listed_tools: Vec<ToolName>,
+    /// How long its listings stay as they are.
+    pub(crate) freshness: [Freshness; ListKind::ALL.len()],
+    blocks: [Blocks; ListKind::ALL.len()],
 }
 
 impl ServerEntry {
-    /// Returns a number that changes when the items of one kind change.
-    pub(crate) fn fingerprint(&self, kind: ListKind) -> u64 {
-        self.fingerprints.get(&kind).copied().unwrap_or_default()
-    }
-
-    /// Returns the comma-joined items of one kind, ready to stand in an array.
-    pub(crate) fn block(&self, kind: ListKind, names: Names) -> &Bytes {
-        static EMPTY: Bytes = Bytes::new();
-        let blocks = match names {
-            Names::Own => &self.own,
-            Names::Qualified => &self.qualified,
-        };
-        blocks.get(&kind).unwrap_or(&EMPTY)
+    /// Returns the items of one kind.
+    pub(crate) const fn blocks(&self, kind: ListKind) -> &Blocks {
+        &self.blocks[kind.index()]
     }
 
     /// Tells whether the server declares a feature.
@@ -108,15 +79,6 @@ impl ServerEntry {
             Feature::Capability(name) => capabilities.get(name).cloned(),
             Feature::Extension(id) => capabilities.get("extensions")?.get(id).cloned(),
         }
-    }
-
-    /// Returns the JSON text of one tool.
-    pub(crate) fn tool_json(&self, tool: &ListedTool, names: Names) -> &[u8] {
-        let span = match names {
-            Names::Own => &tool.own,
-            Names::Qualified => &tool.qualified,
-        };
-        &self.block(ListKind::Tools, names)[span.clone()]
     }
 }
 
@@ -238,23 +200,17 @@ impl Draft {
     }
 
     fn finish(self) -> ServerEntry {
-        let mut own = HashMap::new();
-        let mut qualified = HashMap::new();
-        let (own_tools, own_spans) = join(self.tools.iter().map(|item| item.raw.clone()));
-        let (qualified_tools, qualified_spans) = join(self.tools.iter().map(renamed));
-        own.insert(ListKind::Tools, own_tools);
-        qualified.insert(ListKind::Tools, qualified_tools);
-        own.insert(ListKind::Prompts, join(self.prompts.iter().map(|item| item.raw.clone())).0);
-        qualified.insert(ListKind::Prompts, join(self.prompts.iter().map(renamed)).0);
-        let listed_tools = self.tools.iter().zip(own_spans.into_iter().zip(qualified_spans));
-        let listed_tools = listed_tools
-            .map(|(item, (own, qualified))| ListedTool { name: item.name.clone(), own, qualified })
-            .collect();
-        for kind in [ListKind::Resources, ListKind::ResourceTemplates] {
-            let block = join(self.listing.items(kind).iter().cloned()).0;
-            own.insert(kind, block.clone());
-            qualified.insert(kind, block);
-        }
+        let named = |items: &[Item]| {
+            let own = Block::join(items.iter().map(|item| item.raw.clone()));
+            Blocks::new(own, Block::join(items.iter().map(renamed)))
+        };
+        let blocks = ListKind::ALL.map(|kind| match kind {
+            ListKind::Tools => named(&self.tools),
+            ListKind::Prompts => named(&self.prompts),
+            ListKind::Resources | ListKind::ResourceTemplates => {
+                Blocks::same(Block::join(self.listing.items(kind).iter().cloned()))
+            }
+        });
         let members = |items: &[Bytes], name: &str| -> Vec<String> {
             items
                 .iter()
@@ -265,7 +221,9 @@ impl Draft {
             |items: &[Item]| items.iter().map(|item| (item.name.clone(), item.route.clone())).collect();
         ServerEntry {
             era: self.listing.era(),
-            listed_tools,
+            listed_tools: self.tools.iter().map(|item| item.name.clone()).collect(),
+            freshness: self.listing.freshness,
+            blocks,
             tools: routes(&self.tools),
             prompts: routes(&self.prompts),
             resources: members(&self.listing.resources, "uri").into_iter().collect(),
@@ -277,9 +235,6 @@ impl Draft {
             capabilities: self.listing.capabilities,
             instructions: self.listing.instructions,
             id: self.id,
-            fingerprints: qualified.iter().map(|(kind, block)| (*kind, fingerprint(block))).collect(),
-            own,
-            qualified,
         }
     }
 }
@@ -350,23 +305,4 @@ fn renamed(item: &Item) -> Bytes {
     let mut out = Vec::with_capacity(item.raw.len() + name.len());
     splice(&mut out, &item.raw, &[Edit { at, with: &name }]);
     out.into()
-}
-
-fn fingerprint(block: &Bytes) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    block.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// Joins items by commas; tells where each one stands.
-fn join(items: impl Iterator<Item = Bytes>) -> (Bytes, Vec<Range<usize>>) {
-    let (mut out, mut spans) = (Vec::new(), Vec::new());
-    for item in items {
-        if !out.is_empty() {
-            out.push(b',');
-        }
-        spans.push(out.len()..out.len() + item.len());
-        out.extend_from_slice(&item);
-    }
-    (out.into(), spans)
 }

@@ -1,6 +1,7 @@
 //! Turns screened upstream listings into one immutable [`Catalog`]: names, collisions, ready bytes, routes.
 //! No IO and no policy: who may use a route is decided in `policy`. Listings are fetched by `upstream`.
 
+mod block;
 mod build;
 mod list;
 mod listing;
@@ -11,7 +12,8 @@ mod sight;
 mod template;
 
 pub use build::{Catalog, Finding};
-pub use listing::Listing;
+pub use list::Page;
+pub use listing::{Freshness, Listing};
 pub use naming::{NameLimit, Naming, NamingStyle};
 pub use route::{NoRoute, Route, View};
 pub use search::{Hit, SearchCost, SearchIndex, signature};

@@ -6,26 +6,78 @@ use domain::{ServerId, ToolName};
 use protocol::{Era, Feature, ListKind, Object};
 use serde_json::Value;
 
-use crate::{
-    Catalog, Seen, Sight, View,
-    build::{Names, ServerEntry},
-};
+use crate::{Catalog, Freshness, Seen, Sight, View, block::Names, build::ServerEntry};
+
+/// A page of a listing.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The comma-joined items, ready to stand in a JSON array.
+    pub items: Vec<u8>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<usize>,
+}
+
+impl Page {
+    fn push(&mut self, items: &[u8]) {
+        if !self.items.is_empty() && !items.is_empty() {
+            self.items.push(b',');
+        }
+        self.items.extend_from_slice(items);
+    }
+}
+
+impl Names {
+    const fn of(view: &View) -> Self {
+        match view {
+            View::All => Self::Qualified,
+            View::Server(_) => Self::Own,
+        }
+    }
+}
 
 /// Longest instructions of one upstream that are passed on in the merged text, in bytes.
 const MAX_INSTRUCTIONS_BYTES: usize = 4096;
 
 impl Catalog {
-    /// Returns the comma-joined items of a kind that the caller may see, ready to stand in a JSON array.
-    pub fn items(&self, view: &View, kind: ListKind, sight: &impl Sight) -> Vec<u8> {
-        let mut out = Vec::new();
-        let mut push = |item: &[u8]| {
-            if !out.is_empty() && !item.is_empty() {
-                out.push(b',');
+    /// Returns a page of the items of a kind that the caller may see: at most `most` of them, from the one at `from` on.
+    pub fn page(&self, view: &View, kind: ListKind, sight: &impl Sight, from: usize, most: usize) -> Page {
+        let mut page = Page { items: Vec::new(), next: None };
+        let (mut passed, end) = (0, from.saturating_add(most));
+        let names = Names::of(view);
+        for (server, seen) in self.shown(view, sight) {
+            let block = server.blocks(kind).under(names);
+            let is_whole = kind != ListKind::Tools || seen == Seen::Everything;
+            if is_whole && passed >= from && passed + block.len() <= end {
+                page.push(block.joined());
+                passed += block.len();
+                continue;
             }
-            out.extend_from_slice(item);
-        };
-        self.each_item(view, kind, sight, |_, item| push(item));
-        out
+            for at in 0..block.len() {
+                if !is_whole && !sight.sees_tool(&server.id, &server.listed_tools[at]) {
+                    continue;
+                }
+                if passed == end {
+                    page.next = Some(end);
+                    return page;
+                }
+                if passed >= from {
+                    page.push(block.item(at));
+                }
+                passed += 1;
+            }
+        }
+        page
+    }
+
+    /// Returns how long the caller's listing of this kind stays as it is. It is the same for everybody only if nothing
+    /// is kept from the caller.
+    pub fn freshness(&self, view: &View, kind: ListKind, sight: &impl Sight) -> Freshness {
+        let mut shown = self.shown(view, sight).map(|(server, _)| server.freshness[kind.index()]);
+        let Some(first) = shown.next() else { return Freshness::UNKNOWN };
+        let all = shown.fold(first, Freshness::and);
+        let mut servers = self.servers.iter().filter(|server| view.shows(&server.id));
+        let sees_all = servers.all(|server| sight.of_server(&server.id) == Seen::Everything);
+        Freshness { is_public: all.is_public && sees_all, ..all }
     }
 
     /// Returns how many bytes [`Catalog::items`] has for tools, without building it.
@@ -43,7 +95,7 @@ impl Catalog {
             if kind == ListKind::Tools && seen == Seen::SomeTools {
                 self.each_tool(server, sight, Names::Qualified, |item| item.hash(&mut hasher));
             } else {
-                server.fingerprint(kind).hash(&mut hasher);
+                server.blocks(kind).fingerprint().hash(&mut hasher);
             }
         }
         hasher.finish()
@@ -59,16 +111,16 @@ impl Catalog {
             Seen::SomeTools => sight.sees_tool(server, tool),
             Seen::Everything => true,
         };
-        let tools = entry.listed_tools.iter().filter(|tool| is_seen(&tool.name));
-        (seen != Seen::Nothing)
-            .then(|| tools.map(|tool| (&tool.name, entry.tool_json(tool, Names::Own))).collect())
+        let block = entry.blocks(ListKind::Tools).under(Names::Own);
+        let tools = entry.listed_tools.iter().enumerate().filter(|(_, tool)| is_seen(tool));
+        (seen != Seen::Nothing).then(|| tools.map(|(at, tool)| (tool, block.item(at))).collect())
     }
 
     /// Returns the JSON text of one tool under its server's own name; whether the caller may see it is not asked.
     pub fn tool_json(&self, server: &ServerId, tool: &ToolName) -> Option<&[u8]> {
         let entry = self.server(server)?;
-        let listed = entry.listed_tools.iter().find(|listed| listed.name == *tool)?;
-        Some(entry.tool_json(listed, Names::Own))
+        let at = entry.listed_tools.iter().position(|listed| listed == tool)?;
+        Some(entry.blocks(ListKind::Tools).under(Names::Own).item(at))
     }
 
     /// Tells whether some server that the caller may see declares this capability.
@@ -132,19 +184,22 @@ impl Catalog {
         sight: &impl Sight,
         mut take: impl FnMut(&ServerEntry, &[u8]),
     ) {
-        let names = if *view == View::All { Names::Qualified } else { Names::Own };
+        let names = Names::of(view);
         for (server, seen) in self.shown(view, sight) {
             if kind == ListKind::Tools && seen == Seen::SomeTools {
                 self.each_tool(server, sight, names, |item| take(server, item));
             } else {
-                take(server, server.block(kind, names));
+                take(server, server.blocks(kind).under(names).joined());
             }
         }
     }
 
     fn each_tool(&self, server: &ServerEntry, sight: &impl Sight, names: Names, mut take: impl FnMut(&[u8])) {
-        for tool in server.listed_tools.iter().filter(|tool| sight.sees_tool(&server.id, &tool.name)) {
-            take(server.tool_json(tool, names));
+        let block = server.blocks(ListKind::Tools).under(names);
+        for (at, tool) in server.listed_tools.iter().enumerate() {
+            if sight.sees_tool(&server.id, tool) {
+                take(block.item(at));
+            }
         }
     }
 

@@ -1,5 +1,7 @@
 //! What one upstream offers, as it told us: raw JSON items, untouched.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use protocol::{Era, ListKind, Version};
 
@@ -20,6 +22,35 @@ pub struct Listing {
     pub resources: Vec<Bytes>,
     /// The items of `resources/templates/list`.
     pub templates: Vec<Bytes>,
+    /// How long each kind of item stays as it is.
+    pub freshness: [Freshness; ListKind::ALL.len()],
+}
+
+/// How long a listing stays as it is, and for whom (SEP-2549).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Freshness {
+    /// When it is to be asked for again; `None` when nobody said that it lasts at all.
+    pub until: Option<Instant>,
+    /// Whether it is the same for everybody.
+    pub is_public: bool,
+}
+
+impl Freshness {
+    /// What holds where a server says nothing.
+    pub const UNKNOWN: Self = Self { until: None, is_public: false };
+
+    /// Returns what holds for both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let until = self.until.zip(other.until).map(|(one, two)| one.min(two));
+        Self { until, is_public: self.is_public && other.is_public }
+    }
+
+    /// Returns for how many milliseconds from `now` on the listing stays as it is.
+    pub fn ttl_ms(&self, now: Instant) -> u64 {
+        let left = self.until.map(|until| until.saturating_duration_since(now));
+        left.map_or(0, |left| u64::try_from(left.as_millis()).unwrap_or(u64::MAX))
+    }
 }
 
 impl Listing {
@@ -33,6 +64,7 @@ impl Listing {
             prompts: Vec::new(),
             resources: Vec::new(),
             templates: Vec::new(),
+            freshness: [Freshness::UNKNOWN; ListKind::ALL.len()],
         }
     }
 

@@ -31,6 +31,16 @@ impl ListKind {
     /// All kinds, in the order in which an upstream is asked for them.
     pub const ALL: [Self; 4] = [Self::Tools, Self::Prompts, Self::Resources, Self::ResourceTemplates];
 
+    /// Returns the place of this kind in [`ListKind::ALL`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Tools => 0,
+            Self::Prompts => 1,
+            Self::Resources => 2,
+            Self::ResourceTemplates => 3,
+        }
+    }
+
     /// Returns the method that lists this kind.
     pub const fn method(self) -> &'static str {
         match self {
@@ -197,6 +207,13 @@ pub fn method(name: &str) -> Option<&'static MethodRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn kinds_know_their_place() {
+        for (place, kind) in ListKind::ALL.into_iter().enumerate() {
+            assert_eq!(kind.index(), place);
+        }
+    }
 
     #[test]
     fn names_are_unique_and_eras_kept_apart() {

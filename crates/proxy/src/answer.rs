@@ -56,8 +56,7 @@ pub(crate) fn encode_failure(failure: &Failure, id: &RequestId, is_tool_call: bo
 /// Members that a modern client requires of every result and a legacy server does not send.
 pub(crate) const MODERN_RESULT: &str = r#""resultType":"complete""#;
 /// The same for results that may be cached; ours may not, because nothing says for how long.
-pub(crate) const MODERN_CACHEABLE_RESULT: &str =
-    r#""resultType":"complete","ttlMs":0,"cacheScope":"private""#;
+const MODERN_CACHEABLE_RESULT: &str = r#""resultType":"complete","ttlMs":0,"cacheScope":"private""#;
 
 /// Returns the members to add to a running call's result, if its client is modern and its upstream is not.
 pub(crate) fn additions(running: &Running) -> Option<&'static str> {

@@ -7,7 +7,10 @@ mod lifecycle;
 mod list;
 mod listen;
 
+use std::time::Instant;
+
 use bytes::Bytes;
+use catalog::Freshness;
 use protocol::{Era, MethodRow, Object, Params, Request, Routing, method};
 
 use gateway_tools::Addressed;
@@ -90,11 +93,14 @@ fn set_log_level(proxy: &Proxy, admission: &Admission, params: &Params) -> Resul
 }
 
 /// Writes a result of ours with what the client's era requires beside `members`.
-fn own_result(proxy: &Proxy, era: Era, members: &[u8]) -> Bytes {
+fn own_result(proxy: &Proxy, era: Era, members: &[u8], freshness: Freshness) -> Bytes {
     let mut out = Vec::with_capacity(members.len() + 256);
     out.push(b'{');
     if era == Era::Modern {
-        out.extend_from_slice(crate::answer::MODERN_CACHEABLE_RESULT.as_bytes());
+        let scope = if freshness.is_public { "public" } else { "private" };
+        let ttl_ms = freshness.ttl_ms(Instant::now());
+        let fresh = format!(r#""resultType":"complete","ttlMs":{ttl_ms},"cacheScope":"{scope}""#);
+        out.extend_from_slice(fresh.as_bytes());
         let info = format!(r#","_meta":{{"{}":{}}},"#, protocol::meta::SERVER_INFO, proxy.info.as_json());
         out.extend_from_slice(info.as_bytes());
     }

@@ -3,11 +3,11 @@
 use std::{
     collections::HashSet,
     hash::{BuildHasher, RandomState},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use catalog::Listing;
+use catalog::{Freshness, Listing};
 use protocol::{Era, ListKind, Object, code};
 use serde_json::value::RawValue;
 use tokio::time::timeout;
@@ -21,6 +21,8 @@ use crate::{
 const MAX_PAGES: usize = 1_000;
 /// Items of one kind.
 const MAX_ITEMS: usize = 50_000;
+/// Longest time that a listing is taken for fresh; a server that says more may be mistaken.
+const MAX_TTL_MS: u64 = 24 * 60 * 60 * 1000;
 /// Bytes of all pages of one kind.
 const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// How long one page may take.
@@ -47,6 +49,7 @@ pub(crate) async fn walk(asker: Asker<'_>, greeting: &Greeting) -> Result<Walked
         if declares(&greeting.capabilities, kind.capability()) {
             let mut walk = Walk::new(asker, greeting, kind);
             walk.pages().await?;
+            listing.freshness[kind.index()] = walk.freshness.unwrap_or(Freshness::UNKNOWN);
             findings.extend(walk.finding.map(|what| format!("`{}`: {what}", kind.method())));
             *listing.items_mut(kind) = walk.items;
         }
@@ -70,12 +73,14 @@ struct Walk<'a> {
     followed: HashSet<u64>,
     hasher: RandomState,
     finding: Option<String>,
+    /// What the pages so far have in common.
+    freshness: Option<Freshness>,
 }
 
 impl<'a> Walk<'a> {
     fn new(asker: Asker<'a>, greeting: &'a Greeting, kind: ListKind) -> Self {
         let (items, followed, hasher) = (Vec::new(), HashSet::new(), RandomState::new());
-        Self { asker, greeting, kind, items, bytes: 0, followed, hasher, finding: None }
+        Self { asker, greeting, kind, items, bytes: 0, followed, hasher, finding: None, freshness: None }
     }
 
     /// Follows the cursors until there is none, or a bound stops us.
@@ -134,6 +139,8 @@ impl<'a> Walk<'a> {
         let (method, member) = (self.kind.method(), self.kind.member());
         let object = Object::parse(page, &[member, "nextCursor"])
             .map_err(|fault| format!("the result of `{method}` is {fault}"))?;
+        let fresh = freshness(&object);
+        self.freshness = Some(self.freshness.map_or(fresh, |before| before.and(fresh)));
         let items =
             object.get(member).ok_or_else(|| format!("the result of `{method}` has no `{member}`"))?;
         let items: Vec<&RawValue> = serde_json::from_str(items)
@@ -148,4 +155,12 @@ impl<'a> Walk<'a> {
         self.items.extend(items);
         Ok(object.get("nextCursor").filter(|cursor| cursor.starts_with('"')).map(str::to_owned))
     }
+}
+
+/// Reads how long a page stays as it is (SEP-2549). What a server does not say, or says wrongly, is not assumed.
+fn freshness(page: &Object<'_>) -> Freshness {
+    let ttl_ms: Option<u64> = page.get("ttlMs").and_then(|ttl| ttl.parse().ok());
+    let until =
+        ttl_ms.filter(|ttl| *ttl > 0).map(|ttl| Instant::now() + Duration::from_millis(ttl.min(MAX_TTL_MS)));
+    Freshness { until, is_public: page.string("cacheScope").as_deref() == Some("public") }
 }

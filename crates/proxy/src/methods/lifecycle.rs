@@ -1,6 +1,7 @@
 //! How a client meets the gateway: `initialize` in the legacy era, `server/discover` in the modern one.
 
 use bytes::Bytes;
+use catalog::Freshness;
 use protocol::{BadParams, ClientCapabilities, Era, Object, Version};
 use serde_json::{Value, json};
 
@@ -70,7 +71,7 @@ pub(super) fn discover(proxy: &Proxy, admission: &Admission) -> Bytes {
     if let Some(text) = instructions(admission.world(), admission.viewpoint()) {
         members.push_str(&format!(r#","instructions":{}"#, Value::from(text)));
     }
-    super::own_result(proxy, admission.era(), members.as_bytes())
+    super::own_result(proxy, admission.era(), members.as_bytes(), Freshness::UNKNOWN)
 }
 
 /// Returns the upstreams' instructions for the model. Where the tools themselves are found step by step, loading every
