@@ -1,8 +1,11 @@
 //! A fake server over Streamable HTTP, on a port of its own, in tasks of the test's runtime.
-//! `http/handling` answers requests, `http/body` is the body of an answer that comes in pieces or breaks off.
+//! `http/handling` answers requests, `http/tasks` those about tasks, `http/body` is the body of an answer that comes in
+//! pieces or breaks off.
 
 mod body;
+mod changes;
 mod handling;
+pub(crate) mod tasks;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -67,6 +70,11 @@ impl FakeServer {
     pub async fn revive(&self) {
         let listener = TcpListener::bind(self.address).await.expect("the port is free again");
         self.spawn(listener);
+    }
+
+    /// Forgets all sessions, as a server does that restarts behind a balancer: connections stay.
+    pub fn expire_sessions(&self) {
+        self.handling.forget_sessions();
     }
 
     /// From now on connections are accepted and never read.

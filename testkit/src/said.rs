@@ -1,10 +1,11 @@
 //! What the fake servers say without faults: greetings, listings, the answers of the plain tools.
 
 use bytes::Bytes;
-use protocol::{Era, Version, meta};
+use protocol::{Era, TASKS_EXTENSION, Version, meta};
 use serde_json::{Value, json};
 
 use crate::asked::{Asked, Speaks};
+use crate::http::tasks;
 
 /// The tools that every fake server has; each kind adds its own.
 pub const TOOLS: &[&str] = &[
@@ -21,12 +22,67 @@ pub struct Script {
     pub tools: Vec<Value>,
     /// The JSON text with which the `raw` tool answers.
     pub raw: Bytes,
+    /// The resources that it lists and tells of.
+    pub resources: Vec<String>,
+    /// The templates that it lists.
+    pub templates: Vec<String>,
+    /// Whether it has tasks, which only a server over HTTP has.
+    pub has_tasks: bool,
+    /// What it calls itself in the texts of its resources.
+    pub name: String,
 }
 
 impl Script {
     /// Makes a server of these eras with the usual tools.
     pub fn new(speaks: Speaks) -> Self {
-        Self { speaks, tools: Vec::new(), raw: Bytes::from_static(b"{\"content\":[]}") }
+        Self {
+            speaks,
+            tools: Vec::new(),
+            raw: Bytes::from_static(b"{\"content\":[]}"),
+            resources: Vec::new(),
+            templates: Vec::new(),
+            has_tasks: false,
+            name: "fake".to_owned(),
+        }
+    }
+
+    /// The same under this name.
+    pub fn named(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.name);
+        self
+    }
+
+    /// The same with these templates.
+    pub fn with_templates(mut self, templates: impl IntoIterator<Item = String>) -> Self {
+        self.templates.extend(templates);
+        self
+    }
+
+    /// The same with these resources, and the `update` tool, which says `count` times that `uri` has changed.
+    pub fn with_resources(mut self, uris: impl IntoIterator<Item = String>) -> Self {
+        self.resources.extend(uris);
+        self.tools.push(json!({"name": "update", "inputSchema": {"type": "object"}}));
+        self
+    }
+
+    /// The same with tasks: the `work` tool begins one, `report` and `finish` move it on.
+    pub fn with_tasks(mut self) -> Self {
+        self.has_tasks = true;
+        let tools = tasks::TOOLS.map(|name| json!({"name": name, "inputSchema": {"type": "object"}}));
+        self.tools.extend(tools);
+        self
+    }
+
+    fn capabilities(&self) -> Value {
+        let mut capabilities = json!({"tools": {"listChanged": true}});
+        if !self.resources.is_empty() {
+            capabilities["resources"] = json!({"subscribe": true});
+        }
+        if self.has_tasks {
+            capabilities["tasks"] = json!({"list": {}, "cancel": {}, "requests": {"tools": {"call": {}}}});
+            capabilities["extensions"] = json!({TASKS_EXTENSION: {}});
+        }
+        capabilities
     }
 }
 
@@ -91,10 +147,24 @@ pub fn greeting(script: &Script, names: &[&str], asked: &Asked) -> Option<Said> 
         return Some(unknown_method());
     }
     let info = json!({"name": "fake", "version": "1"});
-    let capabilities = json!({"tools": {"listChanged": true}});
+    let capabilities = script.capabilities();
+    let resources =
+        || -> Vec<Value> { script.resources.iter().map(|uri| json!({"uri": uri, "name": uri})).collect() };
+    let templates = || -> Vec<Value> {
+        script.templates.iter().map(|template| json!({"uriTemplate": template, "name": template})).collect()
+    };
     Some(match (asked.method.as_str(), asked.era) {
         ("tools/call", _) => return None,
         ("tools/list", era) => Said::result(&complete(era, json!({"tools": listing(script, names)}))),
+        ("resources/list", era) => Said::result(&complete(era, json!({"resources": resources()}))),
+        ("resources/templates/list", era) => {
+            Said::result(&complete(era, json!({"resourceTemplates": templates()})))
+        }
+        ("resources/read", era) => read(script, era, asked.params["uri"].as_str().unwrap_or_default()),
+        ("completion/complete", era) if asked.params["ref"]["type"] == "ref/resource" => {
+            let values = json!([script.name, asked.params["ref"]["uri"]]);
+            Said::result(&complete(era, json!({"completion": {"values": values}})))
+        }
         ("ping", Era::Legacy) => Said::result(&json!({})),
         ("initialize", Era::Legacy) => Said::result(&json!({
             "protocolVersion": Version::LATEST_LEGACY.as_str(),
@@ -109,10 +179,36 @@ pub fn greeting(script: &Script, names: &[&str], asked: &Asked) -> Option<Said> 
     })
 }
 
+/// Reads a resource: its text says whose it is. Templates have whatever begins as they do.
+fn read(script: &Script, era: Era, uri: &str) -> Said {
+    let begins = |template: &String| template.split_once('{').is_some_and(|(head, _)| uri.starts_with(head));
+    if !script.resources.iter().any(|listed| listed == uri) && !script.templates.iter().any(begins) {
+        return Said::Error { code: -32002, message: "no such resource".to_owned() };
+    }
+    let text = format!("{uri} of {}", script.name);
+    Said::result(&complete(era, json!({"contents": [{"uri": uri, "text": text}]})))
+}
+
 fn listing(script: &Script, names: &[&str]) -> Vec<Value> {
     let plain =
         |name: &&str| json!({"name": name, "description": "a fake", "inputSchema": {"type": "object"}});
     names.iter().map(plain).chain(script.tools.iter().cloned()).collect()
+}
+
+/// Returns the resources that an acknowledgement grants: the known ones among those that are asked for.
+pub fn granted(script: &Script, asked: &Asked) -> Vec<String> {
+    let named = asked.params["notifications"]["resourceSubscriptions"].as_array();
+    let named = named.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    named.filter(|uri| script.resources.contains(uri)).collect()
+}
+
+/// Writes the parameters of an acknowledgement of the request `id`.
+pub fn acknowledgement(id: &Value, granted: &[String]) -> Value {
+    let mut notifications = json!({"toolsListChanged": true});
+    if !granted.is_empty() {
+        notifications["resourceSubscriptions"] = json!(granted);
+    }
+    json!({"_meta": {meta::SUBSCRIPTION_ID: id}, "notifications": notifications})
 }
 
 /// Returns the answer to a method that does not exist.

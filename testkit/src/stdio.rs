@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use protocol::Era;
 use serde_json::{Value, json};
 
 pub use self::options::Options;
@@ -28,6 +29,8 @@ struct Child {
     tools: Vec<&'static str>,
     seen: Mutex<Account>,
     lists: AtomicU64,
+    /// The resources that are subscribed to, by the request that did it; legacy ones by none.
+    subscribed: Mutex<Vec<(Value, String)>>,
 }
 
 /// What the `seen` tool tells.
@@ -50,7 +53,13 @@ pub fn serve(arguments: impl Iterator<Item = String>) -> ExitCode {
     }
     options.leave_pid();
     let tools = TOOLS.iter().chain(OWN_TOOLS).copied().collect();
-    let child = Arc::new(Child { options, tools, seen: Mutex::default(), lists: AtomicU64::new(0) });
+    let child = Arc::new(Child {
+        options,
+        tools,
+        seen: Mutex::default(),
+        lists: AtomicU64::new(0),
+        subscribed: Mutex::default(),
+    });
     if !child.options.prelude.is_empty() {
         write(&faults::garbage(&child.options.prelude, ""));
     }
@@ -73,7 +82,9 @@ impl Child {
     fn take(self: &Arc<Self>, asked: Asked) {
         let Some(id) = asked.id.clone() else {
             if asked.method == "notifications/cancelled" {
-                self.account().cancelled.push(asked.params["requestId"].clone());
+                let cancelled = asked.params["requestId"].clone();
+                self.subscriptions().retain(|(listening, _)| *listening != cancelled);
+                self.account().cancelled.push(cancelled);
             }
             return;
         };
@@ -81,6 +92,9 @@ impl Child {
             thread::sleep(self.options.greeting_delay);
         }
         let script = self.script_now();
+        if let Some(message) = self.subscribe(&script, &asked, &id) {
+            return write_message(message);
+        }
         if let Some(said) = said::greeting(&script, &self.tools, &asked) {
             return write_message(said.message(&id, IdPlace::First));
         }
@@ -106,6 +120,7 @@ impl Child {
             "environ" => said::data(asked.era, &surroundings::tell()),
             "fork" => said::data(asked.era, &json!({"pid": faults::fork()})),
             "relist" => self.relist(asked),
+            "update" => self.update(asked),
             "progress" => report(asked),
             "stderr" => {
                 faults::flood_stderr(asked);
@@ -148,6 +163,54 @@ impl Child {
             thread::sleep(Duration::from_millis(asked.number("pause_ms")));
         }
         said::text(asked.era, "listed")
+    }
+
+    /// Answers what begins and ends subscriptions, in either era; `None` for everything else.
+    fn subscribe(&self, script: &crate::Script, asked: &Asked, id: &Value) -> Option<Vec<u8>> {
+        if script.resources.is_empty() || !script.speaks.includes(asked.era) {
+            return None;
+        }
+        let uri = asked.params["uri"].as_str().unwrap_or_default().to_owned();
+        let said = match (asked.method.as_str(), asked.era) {
+            ("subscriptions/listen", Era::Modern) => {
+                let granted = said::granted(script, asked);
+                let params = said::acknowledgement(id, &granted);
+                self.subscriptions().extend(granted.into_iter().map(|uri| (id.clone(), uri)));
+                return Some(said::notification("notifications/subscriptions/acknowledged", &params));
+            }
+            ("resources/subscribe", Era::Legacy) if script.resources.contains(&uri) => {
+                self.subscriptions().push((Value::Null, uri));
+                Said::result(&json!({}))
+            }
+            ("resources/subscribe", Era::Legacy) => {
+                Said::Error { code: -32002, message: "no such resource".to_owned() }
+            }
+            ("resources/unsubscribe", Era::Legacy) => {
+                self.subscriptions().retain(|(_, subscribed)| *subscribed != uri);
+                Said::result(&json!({}))
+            }
+            _ => return None,
+        };
+        Some(said.message(id, IdPlace::First))
+    }
+
+    /// `update`: says `count` times that a resource has changed, to those who subscribed to it.
+    fn update(&self, asked: &Asked) -> Said {
+        let subscribed = self.subscriptions().clone();
+        for _ in 0..asked.number("count").max(1) {
+            for (listening, uri) in subscribed.iter().filter(|(_, uri)| uri == asked.text("uri")) {
+                let mut params = json!({"uri": uri});
+                if !listening.is_null() {
+                    params["_meta"] = json!({protocol::meta::SUBSCRIPTION_ID: listening});
+                }
+                write_message(said::notification("notifications/resources/updated", &params));
+            }
+        }
+        said::text(asked.era, "updated")
+    }
+
+    fn subscriptions(&self) -> std::sync::MutexGuard<'_, Vec<(Value, String)>> {
+        self.subscribed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn account(&self) -> std::sync::MutexGuard<'_, Account> {

@@ -2,7 +2,9 @@
 
 A driver opens its SDK's client and hands over an adapter whose methods answer dicts in wire form:
 `facts()`, `list(what, cursor)`, `call(name, arguments, on_progress)`, `read(uri)`, `prompt(name, arguments)`,
-and `cancel(task)` where ending the task is not enough. Nothing is judged here; the test that started us does that.
+and `cancel(task)` where ending the task is not enough. Those that hear of changes have `log_level(level)` and
+`listen(uri)`, for a resource and the list of tools, and hand every notification to `heard`. What all of them answer
+when a server asks stands in `ANSWERS`. Nothing is judged here; the test that started us does that.
 """
 
 import argparse
@@ -11,9 +13,28 @@ import json
 import os
 import sys
 
-# The longest wait for the event that a `cancel` step waits for; the test has its own, longer limit.
+# The longest wait for the event that a step waits for; the test has its own, longer limit.
 EVENT_SECONDS = 20
+# The longest that a step may take in all, so that one that hangs does not hide the others.
+STEP_SECONDS = 25
 LISTS = {"tools": "tools", "resources": "resources", "templates": "resourceTemplates", "prompts": "prompts"}
+# What a client answers when a server asks it.
+ANSWERS = {
+    "roots/list": {"roots": [{"uri": "file:///rooted", "name": "rooted"}]},
+    "elicitation/create": {"action": "accept", "content": {"answer": "elicited"}},
+    "sampling/createMessage": {
+        "role": "assistant",
+        "content": {"type": "text", "text": "sampled"},
+        "model": "none",
+    },
+}
+
+_news = []
+
+
+def heard(method, params):
+    """Keeps a notification for the step that waits for it."""
+    _news.append({"method": method, "params": params})
 
 
 def options():
@@ -43,7 +64,8 @@ async def _step(adapter, step):
     events = []
     seen = {"do": step["do"], "progress": events}
     try:
-        seen["result"] = await _ACTIONS[step["do"]](adapter, step, events)
+        async with asyncio.timeout(STEP_SECONDS):
+            seen["result"] = await _ACTIONS[step["do"]](adapter, step, events)
     except Exception as error:
         detail = getattr(error, "error", None)
         if not hasattr(detail, "code"):
@@ -95,6 +117,47 @@ async def _until(happened):
             await asyncio.sleep(0.01)
 
 
+async def _log_level(adapter, step, _events):
+    await adapter.log_level(step["level"])
+    return {}
+
+
+async def _listen(adapter, step, _events):
+    await adapter.listen(step["uri"])
+    return {}
+
+
+async def _hear(_adapter, step, _events):
+    """Waits for notifications of one method, and takes them."""
+
+    def told():
+        return [news for news in _news if news["method"] == step["method"]]
+
+    await _until(lambda: len(told()) >= step["count"])
+    taken = told()
+    _news[:] = [news for news in _news if news not in taken]
+    return {"news": [news["params"] for news in taken]}
+
+
+async def _find(adapter, step, events):
+    """Lists whenever a notification of one method has come, until an item with a name is there."""
+    while True:
+        await _hear(adapter, step, events)
+        listed = await _list(adapter, step, events)
+        if any(item["name"] == step["name"] for item in listed[LISTS[step["what"]]]):
+            return listed
+
+
+async def _repeat(adapter, step, _events):
+    """Calls a tool until it answers with a text."""
+    async with asyncio.timeout(EVENT_SECONDS):
+        while True:
+            result = await adapter.call(step["name"], {}, None)
+            if result["content"][0]["text"] == step["text"]:
+                return result
+            await asyncio.sleep(0.02)
+
+
 async def _read(adapter, step, _events):
     return await adapter.read(step["uri"])
 
@@ -108,6 +171,11 @@ _ACTIONS = {
     "call": _call,
     "cancel": _cancel,
     "await_file": _await_file,
+    "log_level": _log_level,
+    "listen": _listen,
+    "hear": _hear,
+    "find": _find,
+    "repeat": _repeat,
     "read": _read,
     "prompt": _prompt,
 }

@@ -1,4 +1,7 @@
-"""Driver for the Python SDK 1.x. It knows the legacy era only, whatever `--mode` says."""
+"""Driver for the Python SDK 1.x. It knows the legacy era only, whatever `--mode` says.
+
+A URL that ends in `/sse` is spoken to over HTTP+SSE, as revision 2024-11-05 has it.
+"""
 
 import contextlib
 from importlib.metadata import version
@@ -6,6 +9,7 @@ from importlib.metadata import version
 import mcp.types as types
 import plan
 from mcp import ClientSession, StdioServerParameters
+from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
 from mcp.client.streamable_http import streamable_http_client
 
@@ -14,13 +18,40 @@ from mcp.client.streamable_http import streamable_http_client
 async def open_adapter(options):
     async with contextlib.AsyncExitStack() as stack:
         if options.url:
-            streams = await stack.enter_async_context(streamable_http_client(options.url))
+            client = sse_client if options.url.endswith("/sse") else streamable_http_client
+            streams = await stack.enter_async_context(client(options.url))
         else:
             command, *arguments = options.stdio
             parameters = StdioServerParameters(command=command, args=arguments)
             streams = await stack.enter_async_context(stdio_client(parameters))
-        session = await stack.enter_async_context(ClientSession(streams[0], streams[1]))
+        session = ClientSession(
+            streams[0],
+            streams[1],
+            sampling_callback=sample,
+            elicitation_callback=elicit,
+            list_roots_callback=list_roots,
+            message_handler=hear,
+        )
+        session = await stack.enter_async_context(session)
         yield Adapter(session, await session.initialize())
+
+
+async def sample(_context, _params):
+    return types.CreateMessageResult.model_validate(plan.ANSWERS["sampling/createMessage"])
+
+
+async def elicit(_context, _params):
+    return types.ElicitResult.model_validate(plan.ANSWERS["elicitation/create"])
+
+
+async def list_roots(_context):
+    return types.ListRootsResult.model_validate(plan.ANSWERS["roots/list"])
+
+
+async def hear(message):
+    if isinstance(message, types.ServerNotification):
+        notification = message.root
+        plan.heard(notification.method, plan.wire(notification.params) if notification.params else {})
 
 
 class Adapter:
@@ -59,6 +90,13 @@ class Adapter:
         cancelled = types.CancelledNotification(params=types.CancelledNotificationParams(requestId=request_id))
         await self.session.send_notification(types.ClientNotification(cancelled))
         running.cancel()
+
+    async def log_level(self, level):
+        await self.session.set_logging_level(level)
+
+    async def listen(self, uri):
+        # It hears of changes of the list unasked.
+        await self.session.subscribe_resource(uri)
 
 
 if __name__ == "__main__":

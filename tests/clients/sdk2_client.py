@@ -3,6 +3,7 @@
 import contextlib
 from importlib.metadata import version
 
+import mcp.types as types
 import plan
 from mcp import Client, StdioServerParameters
 
@@ -13,13 +14,38 @@ async def open_adapter(options):
     if target is None:
         command, *arguments = options.stdio
         target = StdioServerParameters(command=command, args=arguments)
-    async with Client(target, mode=options.mode) as client:
-        yield Adapter(client)
+    async with contextlib.AsyncExitStack() as stack:
+        client = Client(
+            target,
+            mode=options.mode,
+            sampling_callback=sample,
+            elicitation_callback=elicit,
+            list_roots_callback=list_roots,
+            message_handler=hear,
+        )
+        yield Adapter(await stack.enter_async_context(client), stack)
+
+
+async def sample(_context, _params):
+    return types.CreateMessageResult.model_validate(plan.ANSWERS["sampling/createMessage"])
+
+
+async def elicit(_context, _params):
+    return types.ElicitResult.model_validate(plan.ANSWERS["elicitation/create"])
+
+
+async def list_roots(_context):
+    return types.ListRootsResult.model_validate(plan.ANSWERS["roots/list"])
+
+
+async def hear(message):
+    if not isinstance(message, Exception):
+        plan.heard(message.method, plan.wire(message.params) if message.params else {})
 
 
 class Adapter:
-    def __init__(self, client):
-        self.client = client
+    def __init__(self, client, stack):
+        self.client, self.stack, self.meta = client, stack, None
 
     def facts(self):
         server = self.client.server_info
@@ -40,7 +66,8 @@ class Adapter:
         return plan.wire(await method(cursor=cursor))
 
     async def call(self, name, arguments, on_progress):
-        return plan.wire(await self.client.call_tool(name, arguments, progress_callback=on_progress))
+        result = await self.client.call_tool(name, arguments, progress_callback=on_progress, meta=self.meta)
+        return plan.wire(result)
 
     async def read(self, uri):
         return plan.wire(await self.client.read_resource(uri))
@@ -50,6 +77,23 @@ class Adapter:
 
     async def cancel(self, running):
         running.cancel()
+
+    async def log_level(self, level):
+        if self.is_modern():
+            # Modern clients ask with each request.
+            self.meta = {"io.modelcontextprotocol/logLevel": level}
+        else:
+            await self.client.set_logging_level(level)
+
+    async def listen(self, uri):
+        if self.is_modern():
+            filters = {"tools_list_changed": True, "resource_subscriptions": [uri]}
+            await self.stack.enter_async_context(self.client.listen(**filters))
+        else:
+            await self.client.subscribe_resource(uri)
+
+    def is_modern(self):
+        return self.client.protocol_version >= "2026-07-28"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,11 @@ pub(crate) fn gateway() -> PathBuf {
     present(told("TOOLGATE_BIN", "target/debug/toolgate"))
 }
 
+/// Returns the server of `tests/fixtures`, which is built together with the gateway.
+pub(crate) fn conformance_server() -> PathBuf {
+    present(gateway().with_file_name("conformance-server"))
+}
+
 /// Returns the Python interpreter of an environment, `sdk1` or `sdk2`.
 pub(crate) fn python(environment: &str) -> PathBuf {
     python_program(environment, "python")

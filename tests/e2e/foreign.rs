@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::driver::Target;
-use crate::environment::{node, node_file, own_file, python, python_program, word};
+use crate::driver::{Era, Target};
+use crate::environment::{conformance_server, node, node_file, own_file, python, python_program, word};
 
 /// Until a server that was started beforehand listens.
 const START_LIMIT: Duration = Duration::from_secs(30);
@@ -20,6 +20,13 @@ const START_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct Listening {
     child: Child,
     url: String,
+}
+
+/// How a script is reached.
+#[derive(Clone, Copy)]
+enum Transport {
+    Http,
+    Sse,
 }
 
 /// Which fastmcp runs the fixture.
@@ -64,9 +71,28 @@ pub(crate) fn fixture(fastmcp: Fastmcp) -> Value {
     json!({ "command": word(fastmcp.python()), "args": [word(own_file("servers/fixture.py"))] })
 }
 
+/// Returns the entry of the server on the Python SDK 1.x whose tools ask their client.
+pub(crate) fn asking() -> Value {
+    json!({ "command": word(python("sdk1")), "args": [word(own_file("servers/asking.py"))] })
+}
+
 /// Returns the entry of one of our small servers on fastmcp.
 pub(crate) fn own(script: &str) -> Value {
     json!({ "command": word(Fastmcp::V3.python()), "args": [word(own_file(script))] })
+}
+
+/// Returns the command of the server of `tests/fixtures` over stdio.
+pub(crate) fn conformance(era: Era) -> Vec<String> {
+    [word(conformance_server()), "--era".to_owned(), spoken(era).to_owned(), "--stdio".to_owned()].into()
+}
+
+/// Returns the era in the server's words; what a client asks for first speaks both.
+fn spoken(era: Era) -> &'static str {
+    match era {
+        Era::Legacy => "legacy",
+        Era::Auto => "both",
+        Era::Modern => "modern",
+    }
 }
 
 fn reference_server(name: &str, arguments: &[String]) -> Value {
@@ -92,10 +118,49 @@ impl Listening {
     /// Starts the fixture on HTTP.
     #[track_caller]
     pub(crate) fn fixture(fastmcp: Fastmcp) -> Self {
-        let mut command = Command::new(fastmcp.python());
-        command.arg(own_file("servers/fixture.py")).arg("--http").stdout(Stdio::piped());
-        let (child, url) =
+        Self::script(&fastmcp.python(), "servers/fixture.py", Transport::Http)
+    }
+
+    /// Starts the fixture on HTTP+SSE.
+    #[track_caller]
+    pub(crate) fn older_fixture() -> Self {
+        Self::script(&Fastmcp::V3.python(), "servers/fixture.py", Transport::Sse)
+    }
+
+    /// Starts the server on the Python SDK 1.x whose tools ask their client.
+    #[track_caller]
+    pub(crate) fn asking() -> Self {
+        Self::script(&python("sdk1"), "servers/asking.py", Transport::Http)
+    }
+
+    /// Starts the same server on HTTP+SSE.
+    #[track_caller]
+    pub(crate) fn older_asking() -> Self {
+        Self::script(&python("sdk1"), "servers/asking.py", Transport::Sse)
+    }
+
+    /// Starts the server of `tests/fixtures` on HTTP.
+    #[track_caller]
+    pub(crate) fn conformance(era: Era) -> Self {
+        let mut command = Command::new(conformance_server());
+        command.args(["--era", spoken(era), "--port", "0"]).stdout(Stdio::piped());
+        let (child, line) =
             start(command, |child| first_line(child.stdout.take().expect("stdout is piped"), "/mcp"));
+        let url = line.strip_prefix("listening on ").expect("the server says its address").to_owned();
+        Self { child, url }
+    }
+
+    /// Starts one of our scripts, which says its address on its first line.
+    #[track_caller]
+    fn script(python: &Path, script: &str, transport: Transport) -> Self {
+        let (flag, path) = match transport {
+            Transport::Http => ("--http", "/mcp"),
+            Transport::Sse => ("--sse", "/sse"),
+        };
+        let mut command = Command::new(python);
+        command.arg(own_file(script)).arg(flag).stdout(Stdio::piped());
+        let (child, url) =
+            start(command, |child| first_line(child.stdout.take().expect("stdout is piped"), path));
         Self { child, url }
     }
 
@@ -122,6 +187,11 @@ impl Listening {
     /// Returns the entry with which the gateway finds the server.
     pub(crate) fn entry(&self) -> Value {
         json!({ "url": self.url })
+    }
+
+    /// Returns the entry that says that the server speaks HTTP+SSE.
+    pub(crate) fn older_entry(&self) -> Value {
+        json!({ "url": self.url, "type": "sse" })
     }
 }
 

@@ -132,6 +132,22 @@ impl Gateway {
         Target::Url(format!("{}/{server}", self.endpoint))
     }
 
+    /// Returns the target with all servers for a client of revision 2024-11-05, which opens an event stream.
+    pub(crate) fn stream(&self) -> Target {
+        let host = self.endpoint.strip_suffix("/mcp").expect("the endpoint's path");
+        Target::Url(format!("{host}/sse"))
+    }
+
+    /// Returns the same for one server, under its own names.
+    pub(crate) fn stream_of(&self, server: &str) -> Target {
+        Target::Url(format!("{}/{server}/sse", self.endpoint))
+    }
+
+    /// Returns what the gateway has written to standard error so far.
+    pub(crate) fn said(&self) -> String {
+        self.said.lock().map(|said| said.clone()).unwrap_or_default()
+    }
+
     #[track_caller]
     fn await_endpoint(&self) -> String {
         let deadline = Instant::now() + START_LIMIT;
@@ -172,7 +188,7 @@ impl Drop for Gateway {
             _ = self.child.wait();
         }
         if thread::panicking() {
-            let said = self.said.lock().map(|said| said.clone()).unwrap_or_default();
+            let said = self.said();
             eprintln!("--- the gateway said:\n{said}--- ended by SIGTERM: {ended}");
         } else {
             assert!(ended, "the gateway did not end within {STOP_LIMIT:?} of SIGTERM");

@@ -15,7 +15,7 @@ pub(crate) struct Plan(Vec<Value>);
 #[derive(Debug)]
 pub(crate) struct Seen {
     plan: Plan,
-    /// `protocol_version`, `server`, `capabilities` and one entry in `steps` per step of the plan.
+    /// `protocol_version`, `server`, `capabilities`, one entry in `steps` per step of the plan, and `stderr`.
     report: Value,
 }
 
@@ -68,6 +68,33 @@ impl Plan {
         self.step(label, json!({ "do": "await_file", "path": word(file) }))
     }
 
+    /// Asks for log messages of this level and above, with this and all later calls.
+    pub(crate) fn log_level(self, label: &str, level: &str) -> Self {
+        self.step(label, json!({ "do": "log_level", "level": level }))
+    }
+
+    /// Wants to hear when a resource is updated and when the list of tools changes.
+    pub(crate) fn listen(self, label: &str, uri: &str) -> Self {
+        self.step(label, json!({ "do": "listen", "uri": uri }))
+    }
+
+    /// Waits for a number of notifications of one method, and takes all that have come.
+    pub(crate) fn hear(self, label: &str, method: &str, count: usize) -> Self {
+        self.step(label, json!({ "do": "hear", "method": method, "count": count }))
+    }
+
+    /// Lists whenever the server has said that the list changed, until an item with a name is there. A gateway that gets to
+    /// know its servers may have said so before.
+    pub(crate) fn find(self, what: &str, name: &str) -> Self {
+        let method = format!("notifications/{what}/list_changed");
+        self.step(what, json!({ "do": "find", "what": what, "name": name, "method": method, "count": 1 }))
+    }
+
+    /// Calls a tool without arguments until it answers with a text.
+    pub(crate) fn repeat(self, label: &str, tool: &str, text: &str) -> Self {
+        self.step(label, json!({ "do": "repeat", "name": tool, "text": text }))
+    }
+
     pub(crate) fn read(self, label: &str, uri: &str) -> Self {
         self.step(label, json!({ "do": "read", "uri": uri }))
     }
@@ -102,6 +129,11 @@ impl Seen {
     /// Returns the revision that client and gateway agreed on; not every SDK tells.
     pub(crate) fn protocol_version(&self) -> Option<&str> {
         self.report["protocol_version"].as_str()
+    }
+
+    /// Returns what the client wrote to standard error, with what the gateway wrote if the client launched it.
+    pub(crate) fn said(&self) -> &str {
+        self.report["stderr"].as_str().unwrap_or_default()
     }
 
     #[track_caller]
@@ -143,6 +175,12 @@ impl<'a> Outcome<'a> {
             part["text"].as_str().or_else(|| part["content"]["text"].as_str()).map(str::to_owned)
         };
         parts.iter().filter_map(text).collect()
+    }
+
+    /// Returns the notifications that a step waited for.
+    #[track_caller]
+    pub(crate) fn news(self) -> &'a [Value] {
+        self.result()["news"].as_array().unwrap_or_else(|| panic!("no news in {:#}", self.0))
     }
 
     /// Asserts that the tool answered, and that its answer is no failure.

@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process_group};
 pub(crate) struct Ended {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
-    stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl fmt::Display for Ended {

@@ -179,10 +179,13 @@ pub(crate) fn legacy(id: &str, method: &str, params: &Value) -> Request {
 
 /// Builds a modern request with the headers and members that it must have.
 pub(crate) fn modern(id: &str, method: &str, mut params: Value) -> Request {
-    let name = params.get("name").or_else(|| params.get("uri")).and_then(Value::as_str).map(str::to_owned);
+    let name =
+        ["name", "uri", "taskId"].iter().find_map(|member| Some(params.get(member)?.as_str()?.to_owned()));
     let mut members = params["_meta"].take();
     members[meta::PROTOCOL_VERSION] = json!(Version::LATEST_MODERN.as_str());
-    members[meta::CLIENT_CAPABILITIES] = json!({});
+    if members.get(meta::CLIENT_CAPABILITIES).is_none() {
+        members[meta::CLIENT_CAPABILITIES] = json!({});
+    }
     params["_meta"] = members;
     let body = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{params}}}"#);
     let request = Request::post(body)

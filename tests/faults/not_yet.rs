@@ -2,8 +2,8 @@
 
 /// Rows of the security battery that belong to what exists today.
 const SECURITY: &[&str] = &[
-    "S01", "S02", "S04", "S06", "S07", "S09", "S10", "S14", "S15", "S16", "S28", "S29", "S39", "S62", "S64",
-    "S73",
+    "S01", "S02", "S04", "S06", "S07", "S09", "S10", "S12", "S14", "S15", "S16", "S28", "S29", "S39", "S62",
+    "S64", "S73",
 ];
 
 /// Rows of the groups upstream, client, shutdown, crash, disk, stream and correlate of the reliability battery.
@@ -22,6 +22,7 @@ const NOT_YET: &[(&str, &str)] = &[
 /// Rows that have a test for a part, and what the rest waits for.
 const IN_PART: &[(&str, &str)] = &[
     ("S01", "an upstream that is called after a page was refused is the whole of it; no browser takes part"),
+    ("S12", "a rate limit that falls inside a batch is not tried"),
     ("S29", "20,000 calls and not a million; `TOOLGATE_TEST_SCALE` multiplies them"),
     ("R07", "100 MB and not 1 GB, with a smaller limit and fewer callers"),
     ("R08", "seconds and not minutes"),
@@ -42,6 +43,7 @@ const IN_PART: &[(&str, &str)] = &[
 /// The tests of this target as they stand in its sources.
 const SOURCES: &[&str] = &[
     include_str!("bad_input.rs"),
+    include_str!("batches.rs"),
     include_str!("bodies.rs"),
     include_str!("changes.rs"),
     include_str!("children.rs"),
@@ -55,6 +57,7 @@ const SOURCES: &[&str] = &[
     include_str!("launched.rs"),
     include_str!("log_injection.rs"),
     include_str!("loops.rs"),
+    include_str!("old_stream.rs"),
     include_str!("principals.rs"),
     include_str!("same_bytes.rs"),
     include_str!("sessions.rs"),

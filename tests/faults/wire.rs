@@ -291,14 +291,39 @@ impl Wire {
 // === impl Events ===
 
 impl Events {
-    /// Waits for the next block; `None` at the end of the stream.
+    /// Waits for the next block; `None` at the end of the stream. An event without data counts as a comment.
     pub(crate) async fn next_block(&mut self) -> io::Result<Option<Event>> {
+        let block = self.block().await?;
+        Ok(block.map(|text| data_of(&text).map_or(Event::Comment, Event::Data)))
+    }
+
+    /// Waits for the next message, and returns it with the id of its event; `None` at the end of the stream.
+    pub(crate) async fn next_with_id(&mut self) -> Option<(String, Value)> {
+        loop {
+            let text = self.block().await.expect("the stream is sound")?;
+            if let Some(data) = data_of(&text) {
+                let message = serde_json::from_str(&data).expect("an event is one message");
+                return Some((id_of(&text).unwrap_or_default().to_owned(), message));
+            }
+        }
+    }
+
+    /// Waits for the event without data with which a resumable stream begins, and returns its id.
+    pub(crate) async fn priming(&mut self) -> String {
+        loop {
+            let text = self.block().await.expect("the stream is sound").expect("it begins with an id");
+            assert_eq!(data_of(&text), None, "a message came first");
+            if let Some(id) = id_of(&text) {
+                return id.to_owned();
+            }
+        }
+    }
+
+    async fn block(&mut self) -> io::Result<Option<String>> {
         loop {
             if let Some(end) = self.arrived.windows(2).position(|pair| pair == b"\n\n") {
                 let block: Vec<u8> = self.arrived.drain(..end + 2).collect();
-                let text = String::from_utf8(block).map_err(io::Error::other)?;
-                let data: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
-                return Ok(Some(if data.is_empty() { Event::Comment } else { Event::Data(data.join("\n")) }));
+                return String::from_utf8(block).map(Some).map_err(io::Error::other);
             }
             match self.wire.piece(&mut self.framing).await? {
                 Some(piece) => self.arrived.extend_from_slice(&piece),
@@ -318,4 +343,13 @@ impl Events {
             }
         }
     }
+}
+
+fn data_of(block: &str) -> Option<String> {
+    let data: Vec<&str> = block.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+    (!data.is_empty()).then(|| data.join("\n"))
+}
+
+fn id_of(block: &str) -> Option<&str> {
+    block.lines().find_map(|line| line.strip_prefix("id: "))
 }

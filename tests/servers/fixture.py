@@ -1,6 +1,7 @@
 """A server on fastmcp (3.x or 4.x): the tools, the resource and the prompt that the gateway's tests ask for.
 
-`fixture.py` speaks stdio; `fixture.py --http` listens on a free port and prints its address as the first line on stdout.
+`fixture.py` speaks stdio; `fixture.py --http` listens on a free port and prints its address as the first line on stdout,
+and so does `fixture.py --sse`, for the transport of 2024-11-05.
 """
 
 import asyncio
@@ -78,17 +79,19 @@ def greet(name: str) -> str:
     return f"Please greet {name}."
 
 
-def serve_http():
+def serve(app, path):
     import uvicorn
 
     listener = socket.create_server(("127.0.0.1", 0))
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}/mcp", flush=True)
-    config = uvicorn.Config(server.http_app(), log_level="warning", timeout_graceful_shutdown=1)
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}{path}", flush=True)
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
     uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":
     if "--http" in sys.argv:
-        serve_http()
+        serve(server.http_app(), "/mcp")
+    elif "--sse" in sys.argv:
+        serve(server.http_app(transport="sse"), "/sse")
     else:
         server.run(transport="stdio", show_banner=False)

@@ -14,6 +14,9 @@ mod node;
 mod python;
 mod tools;
 
+/// The part with the conformance suite.
+const CONFORMANCE: &str = "conformance";
+
 /// Returns the folder that holds all of it; it may be deleted at any time.
 pub(crate) fn folder() -> PathBuf {
     workspace::root().join(".test-env")
@@ -29,18 +32,32 @@ fn locks() -> PathBuf {
     workspace::root().join("tests/env")
 }
 
+/// Returns the folder with the conformance suite.
+pub(crate) fn conformance_folder() -> PathBuf {
+    folder().join(CONFORMANCE)
+}
+
 /// Makes sure that every part is installed as its lock says; does nothing when it is.
 pub(crate) fn prepare() -> Result<()> {
+    prepare_those(|_| true)
+}
+
+/// Makes sure that the conformance suite is installed as its lock says.
+pub(crate) fn prepare_conformance() -> Result<()> {
+    prepare_those(|part| part.name == CONFORMANCE)
+}
+
+fn prepare_those(wanted: impl Fn(&Part) -> bool) -> Result<()> {
     fs::create_dir_all(folder().join("log")).context("cannot create .test-env")?;
     let alone = File::create(folder().join("lock")).context("cannot create .test-env/lock")?;
     alone.lock().context("cannot wait for another set-up")?;
-    let missing = parts()?.into_iter().filter(|part| !part.is_ready()).collect::<Vec<_>>();
+    let missing = parts()?.into_iter().filter(|part| wanted(part) && !part.is_ready()).collect::<Vec<_>>();
     install(missing)
 }
 
 fn parts() -> Result<Vec<Part>> {
     let mut parts = python::parts()?;
-    parts.push(node::part()?);
+    parts.extend(node::parts()?);
     parts.extend(tools::parts());
     Ok(parts)
 }
@@ -109,7 +126,7 @@ fn empty(folder: &Path) -> Result<()> {
 }
 
 /// Reads one of the lock files.
-fn lock(name: &str) -> Result<String> {
+fn lock(name: impl AsRef<Path>) -> Result<String> {
     let path = locks().join(name);
     fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }

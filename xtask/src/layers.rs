@@ -33,7 +33,9 @@ pub(crate) const ROWS: &[(&str, Layer)] = &[
     ("proxy", Layer::Planes),
     ("toolgate", Layer::Program),
     ("testkit", Layer::Fixtures),
+    ("fixtures", Layer::Fixtures),
     ("it", Layer::Drivers),
+    ("conformance-client", Layer::Drivers),
     ("bench", Layer::Drivers),
     ("xtask", Layer::Drivers),
 ];

@@ -1,4 +1,4 @@
-//! The project's own commands: `cargo xtask tidy`, `setup`, `test` and `image`.
+//! The project's own commands: `cargo xtask tidy`, `setup`, `test`, `conformance` and `image`.
 //! Each command is a module; this file only reads the command line.
 //! Nothing here is part of the gateway, and no crate of the gateway may depend on it.
 
@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+mod conformance;
 mod environment;
 mod image;
 mod layers;
@@ -22,6 +23,9 @@ const EXAMPLES: &str = "Examples:
   cargo xtask test -- --test e2e
                                 run one test binary: what follows `--` is for nextest
   cargo xtask test --no-setup   run with .test-env as it is
+  cargo xtask conformance       run the official conformance suite with and without the gateway
+  cargo xtask conformance --rig client-2025-11-25
+                                one rig of it; --only server or --only client runs a side
   cargo xtask image             build the static binary of the container image and test it as the image's content
   cargo xtask image --profile dev
                                 the same in less time";
@@ -41,6 +45,8 @@ enum Command {
     Setup,
     /// Prepare, build the gateway, run every test
     Test(suite::Request),
+    /// Prepare, build, run the official conformance suite with and without the gateway
+    Conformance(conformance::Request),
     /// Build the static binary of the container image, and test the image's content
     Image(image::Request),
 }
@@ -50,6 +56,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Setup => environment::prepare(),
         Command::Test(request) => suite::run_tests(&request),
+        Command::Conformance(request) => conformance::run_suite(&request),
         Command::Image(request) => image::build(&request),
     };
     match outcome {

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: the environment, the gateway's binary, then every test of the workspace.
+//! `cargo xtask test`: the environment, the binaries of the gateway and of the fixture, then every test of the workspace.
 //! Doctests run first and nextest last, so that the last lines are the count that matters.
 
 use std::env;
@@ -33,8 +33,10 @@ pub(crate) fn run_tests(request: &Request) -> Result<()> {
         environment::prepare()?;
     }
     run(
-        "building the gateway",
-        cargo().args(["build", "--package", "toolgate"]).current_dir(workspace::root()),
+        "building the gateway and the fixture",
+        cargo()
+            .args(["build", "--package", "toolgate", "--package", "fixtures"])
+            .current_dir(workspace::root()),
     )?;
     if request.filter.is_none() && request.nextest.is_empty() {
         run(

@@ -5,14 +5,15 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use domain::{QualifiedName, ServerId, Target, ToolName};
 use guardrails::Cleared;
-use protocol::{Edit, Era, Feature, ListKind, Object, param_headers, splice};
+use protocol::{Era, Feature, ListKind, Object, param_headers};
 
 use serde_json::Value;
 
 use crate::{
     Freshness, Listing, Naming, Route,
     block::{Block, Blocks},
-    template::Template,
+    merged,
+    uris::{Census, Uris},
 };
 
 /// Something odd in an upstream's listing that its owner should know.
@@ -44,8 +45,7 @@ pub(crate) struct ServerEntry {
     pub(crate) instructions: Option<String>,
     pub(crate) tools: HashMap<ToolName, Route>,
     pub(crate) prompts: HashMap<ToolName, Route>,
-    pub(crate) resources: HashSet<String>,
-    pub(crate) templates: Vec<Template>,
+    pub(crate) uris: Uris,
     pub(crate) has_resources: bool,
     /// The names of the tools, in the order of their block.
     pub(crate) listed_tools: Vec<ToolName>,
@@ -99,7 +99,9 @@ impl Catalog {
                 draft.name_items(kind, &names);
             }
         }
-        for draft in drafts {
+        let census = Census::of(drafts.iter().map(|draft| &draft.uris));
+        for mut draft in drafts {
+            draft.uris.note(&census);
             catalog.add(draft);
         }
         catalog
@@ -153,12 +155,14 @@ struct Draft {
     listing: Listing,
     tools: Vec<Item>,
     prompts: Vec<Item>,
+    uris: Uris,
 }
 
 impl Draft {
     fn read(id: &ServerId, listing: &Listing, findings: &mut Vec<Finding>) -> Self {
-        let mut draft =
-            Self { id: id.clone(), listing: listing.clone(), tools: Vec::new(), prompts: Vec::new() };
+        let uris = Uris::read(id, &listing.resources, &listing.templates);
+        let (id, listing) = (id.clone(), listing.clone());
+        let mut draft = Self { id, listing, tools: Vec::new(), prompts: Vec::new(), uris };
         draft.tools = draft.read_items(ListKind::Tools, findings, read_tool);
         draft.prompts = draft.read_items(ListKind::Prompts, findings, read_prompt);
         draft
@@ -202,21 +206,23 @@ impl Draft {
     fn finish(self) -> ServerEntry {
         let named = |items: &[Item]| {
             let own = Block::join(items.iter().map(|item| item.raw.clone()));
-            Blocks::new(own, Block::join(items.iter().map(renamed)))
+            let name = |item: &Item| item.qualified.clone().expect("the item was named");
+            let renamed = items.iter().map(|item| merged::named(&item.raw, &name(item), &self.uris));
+            Blocks::new(own, Block::join(renamed))
         };
         let blocks = ListKind::ALL.map(|kind| match kind {
             ListKind::Tools => named(&self.tools),
             ListKind::Prompts => named(&self.prompts),
             ListKind::Resources | ListKind::ResourceTemplates => {
-                Blocks::same(Block::join(self.listing.items(kind).iter().cloned()))
+                let (items, uris) = (self.listing.items(kind), &self.uris);
+                let own = Block::join(items.iter().cloned());
+                if uris.any_ambiguous() {
+                    Blocks::new(own, Block::join(items.iter().map(|raw| merged::resource(raw, kind, uris))))
+                } else {
+                    Blocks::same(own)
+                }
             }
         });
-        let members = |items: &[Bytes], name: &str| -> Vec<String> {
-            items
-                .iter()
-                .filter_map(|raw| Some(Object::parse(raw, &[]).ok()?.string(name)?.into_owned()))
-                .collect()
-        };
         let routes =
             |items: &[Item]| items.iter().map(|item| (item.name.clone(), item.route.clone())).collect();
         ServerEntry {
@@ -226,11 +232,7 @@ impl Draft {
             blocks,
             tools: routes(&self.tools),
             prompts: routes(&self.prompts),
-            resources: members(&self.listing.resources, "uri").into_iter().collect(),
-            templates: members(&self.listing.templates, "uriTemplate")
-                .iter()
-                .map(|t| Template::new(t))
-                .collect(),
+            uris: self.uris,
             has_resources: declares(&self.listing.capabilities, "resources"),
             capabilities: self.listing.capabilities,
             instructions: self.listing.instructions,
@@ -294,15 +296,4 @@ fn qualified_names(naming: Naming, kind: ListKind, drafts: &[Draft]) -> Qualifie
         }
     }
     names
-}
-
-/// Returns an item's JSON with its qualified name; every other byte stays.
-fn renamed(item: &Item) -> Bytes {
-    let object = Object::parse(&item.raw, &[]).expect("the item was read before");
-    let at = object.span("name").expect("the item has a name");
-    let name = serde_json::to_vec(item.qualified.as_ref().expect("the item was named").as_str())
-        .expect("a string is JSON");
-    let mut out = Vec::with_capacity(item.raw.len() + name.len());
-    splice(&mut out, &item.raw, &[Edit { at, with: &name }]);
-    out.into()
 }

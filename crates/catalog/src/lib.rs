@@ -5,11 +5,14 @@ mod block;
 mod build;
 mod list;
 mod listing;
+mod merged;
 mod naming;
 mod route;
 mod search;
 mod sight;
 mod template;
+mod uri;
+mod uris;
 
 pub use build::{Catalog, Finding};
 pub use list::Page;

@@ -80,7 +80,7 @@ impl Catalog {
         Freshness { is_public: all.is_public && sees_all, ..all }
     }
 
-    /// Returns how many bytes [`Catalog::items`] has for tools, without building it.
+    /// Returns how many bytes the caller's whole listing of tools has, without building it.
     pub fn tools_bytes(&self, view: &View, sight: &impl Sight) -> usize {
         let mut bytes = 0;
         self.each_item(view, ListKind::Tools, sight, |_, item| bytes += item.len());

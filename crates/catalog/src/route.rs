@@ -5,7 +5,10 @@ use std::{borrow::Cow, sync::Arc};
 use domain::{ServerId, Subject, Target};
 use protocol::{Feature, Routing, param_headers::ParamHeader};
 
-use crate::{Catalog, Sight};
+use crate::{
+    Catalog, Sight,
+    uri::{self, Owner},
+};
 
 /// What a client's endpoint shows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -127,12 +130,23 @@ impl Catalog {
         }
     }
 
+    /// Finds the route to a resource. A URI of ours says itself whose it is.
+    fn resource(&self, view: &View, uri: &str, sight: &impl Sight) -> Option<Route> {
+        match (view, uri::owner(uri)) {
+            (View::Server(_), _) | (View::All, Owner::Unsaid) => self.resource_by_own_uri(view, uri, sight),
+            (View::All, Owner::Server(server, own)) => {
+                self.resource_by_own_uri(&View::Server(server), &own, sight)
+            }
+            (View::All, Owner::Nobody) => None,
+        }
+    }
+
     /// Listed URIs come first, templates second, and then the only server that has resources at all: servers may
     /// serve resources that they do not list.
-    fn resource(&self, view: &View, uri: &str, sight: &impl Sight) -> Option<Route> {
+    fn resource_by_own_uri(&self, view: &View, uri: &str, sight: &impl Sight) -> Option<Route> {
         let shown = || self.servers.iter().filter(|server| view.shows(&server.id));
-        let listing = shown().filter(|server| server.resources.contains(uri));
-        let matching = shown().filter(|server| server.templates.iter().any(|template| template.matches(uri)));
+        let listing = shown().filter(|server| server.uris.lists(uri));
+        let matching = shown().filter(|server| server.uris.expands_to(uri));
         let mut owners = listing.chain(matching).peekable();
         let first = owners.peek().copied();
         let only_one = || {

@@ -1,7 +1,8 @@
 //! Matches URIs against resource templates (RFC 6570) well enough to find the owner; expansion is the client's.
 
-/// A URI template, taken apart into its literal pieces.
-#[derive(Debug, Clone)]
+/// A URI template, taken apart into its literal pieces. Templates that differ in the names of their variables alone are
+/// equal: they have the same expansions.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Template {
     literals: Vec<String>,
 }
@@ -18,6 +19,11 @@ impl Template {
         }
         literals.push(rest.to_owned());
         Self { literals }
+    }
+
+    /// Tells whether every expansion begins with `prefix`.
+    pub(crate) fn begins(&self, prefix: &str) -> bool {
+        self.literals.first().is_some_and(|literal| literal.starts_with(prefix))
     }
 
     /// Tells whether `uri` can be an expansion: its literal pieces occur in order, the first and last at the ends.

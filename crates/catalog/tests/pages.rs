@@ -1,5 +1,7 @@
 //! Listings in pages: whatever their size, joined they are the listing, and nothing that is hidden takes a place.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop where it stands")]
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;

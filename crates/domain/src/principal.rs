@@ -63,6 +63,22 @@ pub struct PrincipalKey {
     token: Option<TokenId>,
 }
 
+impl PrincipalKey {
+    /// Appends bytes that no other key has, to be bound into what is sealed for this principal.
+    pub fn write_distinct(&self, out: &mut Vec<u8>) {
+        let parts = [
+            Some(self.agent.as_str()),
+            self.user.as_ref().map(UserId::as_str),
+            self.token.as_ref().map(TokenId::as_str),
+        ];
+        for part in parts {
+            let length = part.map_or(u64::MAX, |part| part.len() as u64);
+            out.extend_from_slice(&length.to_be_bytes());
+            out.extend_from_slice(part.unwrap_or_default().as_bytes());
+        }
+    }
+}
+
 impl Principal {
     /// Returns the key under which this principal's state is kept.
     pub fn key(&self) -> PrincipalKey {

@@ -137,6 +137,20 @@ impl Identity {
         }
     }
 
+    /// Tells whether a caller that came over HTTP would be let in now as who it is, with the same grant: its token was not
+    /// revoked or changed and has not expired; or it had none, and none is needed yet. For streams that outlive the request that opened them. Costs a
+    /// look through the table of tokens, and blocks for one file access.
+    pub fn still_vouches(&self, caller: &Authenticated) -> bool {
+        let principal = caller.principal();
+        match &principal.token {
+            Some(token) => self.access_tokens.still_stand_for(principal, token),
+            None => match self.local_launch.judge(Peer::Loopback, &self.access_tokens) {
+                Verdict::Authenticated(now) => now.principal() == principal,
+                Verdict::Failed(_) | Verdict::NotRequested => false,
+            },
+        }
+    }
+
     /// Tells whether callers over HTTP need a token: one is configured, or the file of tokens exists. It stays so
     /// for the life of the process, also when the last token is revoked or the file is deleted.
     ///

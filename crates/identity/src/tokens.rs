@@ -77,4 +77,8 @@ impl TokenTable {
     pub(crate) fn find(&self, hash: &TokenHash) -> Option<&TokenRecord> {
         self.0.get(hash)
     }
+
+    pub(crate) fn find_by_id(&self, id: &TokenId) -> Option<&TokenRecord> {
+        self.0.values().find(|record| record.id == *id)
+    }
 }

@@ -9,14 +9,17 @@ pub mod meta;
 pub mod param_headers;
 pub mod sse;
 
+mod cancelled;
 mod capabilities;
 mod id;
 mod message;
 mod method;
 mod object;
 mod params;
+mod replacements;
 mod version;
 
+pub use cancelled::cancelled_id;
 pub use capabilities::ClientCapabilities;
 pub use id::RequestId;
 pub use message::{Malformed, Message, Notification, Request, Response, ResponseBody, Unreadable};
@@ -26,4 +29,5 @@ pub use method::{
 };
 pub use object::{Edit, Fault, Object, splice};
 pub use params::{BadParams, Params};
+pub use replacements::Replacements;
 pub use version::{Era, UnknownVersion, Version};

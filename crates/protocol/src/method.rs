@@ -180,6 +180,8 @@ static METHODS: &[MethodRow] = &[
     list(ListKind::Tools),
     routed("prompts/get", Routing::Prompt, "name"),
     MethodRow { cacheable: true, ..routed("resources/read", Routing::Resource, "uri") },
+    MethodRow { routing: Routing::Resource, ..local("resources/subscribe", Availability::LegacyOnly) },
+    MethodRow { routing: Routing::Resource, ..local("resources/unsubscribe", Availability::LegacyOnly) },
     list(ListKind::Prompts),
     list(ListKind::Resources),
     list(ListKind::ResourceTemplates),

@@ -67,6 +67,23 @@ impl Params {
         Ok(Self { raw, key, arguments, meta })
     }
 
+    /// Returns the same parameters with the JSON text of one member replaced; unchanged where there is no such member.
+    #[must_use]
+    pub fn with_member(&self, name: &str, value: &[u8], row: &MethodRow) -> Self {
+        let span = Object::parse(&self.raw, &[]).ok().and_then(|object| object.span(name));
+        let replaced = span.and_then(|at| {
+            let mut raw = Vec::with_capacity(self.raw.len() + value.len());
+            splice(&mut raw, &self.raw, &[Edit { at, with: value }]);
+            Self::parse(Some(raw.into()), row).ok()
+        });
+        replaced.unwrap_or_else(|| self.clone())
+    }
+
+    /// Returns the string that a member is, if it is one.
+    pub fn string(&self, name: &str) -> Option<String> {
+        Object::parse(&self.raw, &[]).ok()?.string(name).map(Cow::into_owned)
+    }
+
     /// Returns the decoded name or URI that routes the request; empty for methods that are not routed by one.
     pub fn key(&self) -> Cow<'_, str> {
         self.key.clone().and_then(|span| decode_string(self.text(span))).unwrap_or_default()

@@ -19,6 +19,8 @@ pub(crate) enum Door {
     Stdio,
     /// Streamable HTTP.
     Http,
+    /// The older HTTP with server-sent events.
+    Sse,
 }
 
 /// A caller that was let in, with the world its request is judged in.
@@ -97,7 +99,7 @@ impl Viewpoint {
         let (settings, agent) = (&world.configured.exposure, &self.caller.principal().agent);
         match self.door {
             Door::Stdio => settings.over_stdio(agent),
-            Door::Http => settings.over_http(agent, &self.view),
+            Door::Http | Door::Sse => settings.over_http(agent, &self.view),
         }
     }
 

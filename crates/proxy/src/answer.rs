@@ -2,17 +2,20 @@
 
 use bytes::Bytes;
 use guardrails::Cleared;
-use protocol::{Era, Object, RequestId, encode};
+use http::StatusCode;
+use protocol::{Era, Object, RequestId, code, encode};
 use upstream::{Event, Payload, ResultStream};
 
 use crate::{call::Running, error::Failure};
 
 /// What one event becomes for the client.
 pub(crate) enum Encoded {
-    /// A complete JSON-RPC message that is not the last one: a notification, or a server's request.
+    /// A complete JSON-RPC message that is not the last one: a notification. Empty for nothing to send.
     Message(Bytes),
     /// The last message.
     Final(Bytes),
+    /// The last message is the upstream's own error, which has an HTTP status in the client's era.
+    Refused(StatusCode, Bytes),
     /// The last message is large and still arriving: its beginning, and where the rest comes from. The message ends
     /// with one closing brace after the stream.
     Streamed(Vec<u8>, ResultStream),
@@ -24,13 +27,20 @@ pub(crate) fn encode_event(event: Cleared<Event>, id: &RequestId, running: &Runn
         Event::Notification { method, params } => {
             Encoded::Message(encode::notification(&method, params.as_deref()).into())
         }
-        Event::Request(request) => Encoded::Message(match running.session() {
-            Some(session) => session.asked().enter(request),
-            // Only sessions are asked; `Running` refuses the rest.
-            None => Bytes::new(),
-        }),
-        Event::Error(error) => Encoded::Final(encode::error_object(id, &error).into()),
+        // The doors put what servers ask to their clients before they come here.
+        Event::Request(request) => {
+            request.refuse();
+            Encoded::Message(Bytes::new())
+        }
+        Event::Error(error) => {
+            let status = error_status(&error, running.client_era());
+            Encoded::Refused(status, encode::error_object(id, &error).into())
+        }
         Event::Result(Payload::Whole(result)) => {
+            let result = match running.renaming() {
+                Some(renaming) => renaming.applied_to(result),
+                None => result,
+            };
             let mut message = encode::result_head(id);
             if strips(running) {
                 write_stripped(&mut message, &result);
@@ -41,6 +51,20 @@ pub(crate) fn encode_event(event: Cleared<Event>, id: &RequestId, running: &Runn
             Encoded::Final(message.into())
         }
         Event::Result(Payload::Streamed(stream)) => Encoded::Streamed(encode::result_head(id), stream),
+    }
+}
+
+/// Returns the HTTP status of an upstream's error (specification 2026-07-28, basic: error codes). In the legacy era an
+/// error is an answer like any other.
+fn error_status(error: &[u8], era: Era) -> StatusCode {
+    if era == Era::Legacy {
+        return StatusCode::OK;
+    }
+    let code = Object::parse(error, &[]).ok().and_then(|error| error.get("code")?.parse::<i64>().ok());
+    match code {
+        Some(code::METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
+        Some(code) if code::is_modern(code) => StatusCode::BAD_REQUEST,
+        Some(_) | None => StatusCode::OK,
     }
 }
 
@@ -132,6 +156,17 @@ mod tests {
         let mut out = Vec::new();
         write_result(&mut out, result.as_bytes(), additions);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn errors_of_upstreams_have_their_status() {
+        let status = |code: i64, era| error_status(format!(r#"{{"code":{code}}}"#).as_bytes(), era).as_u16();
+        assert_eq!(
+            [-32601, -32020, -32021, -32022].map(|code| status(code, Era::Modern)),
+            [404, 400, 400, 400]
+        );
+        assert_eq!([-32602, -32603, -1].map(|code| status(code, Era::Modern)), [200, 200, 200]);
+        assert_eq!([-32601, -32021].map(|code| status(code, Era::Legacy)), [200, 200]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Tells listening clients that what they may see has changed. Each stream compares what it saw last with the world
-//! in force, so none can miss the final state, and a storm of changes becomes at most one message a second.
+//! in force, so none can miss the final state, and a storm of changes becomes at most one message a second. What
+//! a client is told of resources and tasks that it named is in `updates`.
 
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ const ANNOUNCED: [(ListKind, &str); 3] = [
 type Seen = [u64; 4];
 
 /// One client's view of the changing world.
+#[derive(Clone)]
 pub(crate) struct Changes {
     viewpoint: Viewpoint,
     revisions: watch::Receiver<u64>,

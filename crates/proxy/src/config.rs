@@ -51,6 +51,12 @@ pub const DEFAULT_BODY_TIMEOUT_MS: u64 = 30_000;
 pub const DEFAULT_SSE_KEEP_ALIVE_MS: u64 = 15_000;
 /// Upper bound of `sse_keep_alive_ms`.
 pub const MAX_SSE_KEEP_ALIVE_MS: u64 = 600_000;
+/// A client that takes nothing for a minute is not reading; no pause of one that reads is as long.
+pub const DEFAULT_STALL_MS: u64 = 60_000;
+/// Lower bound of `stall_ms`: a busy client may well pause for a moment.
+pub const MIN_STALL_MS: u64 = 1_000;
+/// Upper bound of `stall_ms`.
+pub const MAX_STALL_MS: u64 = 600_000;
 /// Requests in progress over all clients and upstreams; ten upstreams at their own bound.
 pub const DEFAULT_IN_FLIGHT: u32 = 10_000;
 /// Upper bound of `in_flight`.
@@ -109,6 +115,10 @@ pub struct LimitsConfig {
     /// Silence after which an event stream gets a comment line, in milliseconds. Default: 15000, at most 600000.
     #[schemars(range(min = 100, max = 600_000), example = 15_000)]
     pub sse_keep_alive_ms: u64,
+    /// Longest time that a client may take nothing of what is sent to it, in milliseconds; then its connection is
+    /// closed. Default: 60000, at least 1000, at most 600000.
+    #[schemars(range(min = 1000, max = 600_000), example = 60_000)]
+    pub stall_ms: u64,
     /// Requests in progress at once, over all clients. Default: 10000, at most 1000000.
     #[schemars(range(min = 1, max = 1_000_000), example = 10_000)]
     pub in_flight: u32,
@@ -137,6 +147,7 @@ pub struct Limits {
     header_timeout: Duration,
     body_timeout: Duration,
     sse_keep_alive: Duration,
+    stall: Duration,
     in_flight: usize,
     connections: usize,
 }
@@ -167,6 +178,7 @@ impl Default for LimitsConfig {
             header_timeout_ms: DEFAULT_HEADER_TIMEOUT_MS,
             body_timeout_ms: DEFAULT_BODY_TIMEOUT_MS,
             sse_keep_alive_ms: DEFAULT_SSE_KEEP_ALIVE_MS,
+            stall_ms: DEFAULT_STALL_MS,
             in_flight: DEFAULT_IN_FLIGHT,
             connections: DEFAULT_CONNECTIONS,
         }
@@ -239,6 +251,11 @@ impl Limits {
     /// Returns the silence after which an event stream gets a comment line.
     pub const fn sse_keep_alive(&self) -> Duration {
         self.sse_keep_alive
+    }
+
+    /// Returns how long a client may take nothing of what is sent to it.
+    pub const fn stall(&self) -> Duration {
+        self.stall
     }
 
     /// Returns how many requests may be in progress at once.

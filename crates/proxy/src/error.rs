@@ -12,11 +12,14 @@ use identity::ForeignAgent;
 use policy::{Denial, NoAgent};
 use protocol::{BadParams, Era, RequestId, code, encode};
 use serde_json::{Value, json};
-use upstream::CallError;
+use upstream::{CallError, WatchError};
 
-use crate::RateLimited;
+use crate::{RateLimited, request_state::BadState};
 
+mod holder;
 mod prose;
+
+pub(crate) use self::holder::Holder;
 
 /// Where a tool result of ours keeps the machine-readable part of its error.
 pub const ERROR_META: &str = "dev.toolgate/error";
@@ -33,13 +36,19 @@ pub(crate) enum Failure {
     /// The method does not exist, or not in the client's era.
     #[error("method not found")]
     UnknownMethod,
+    /// The server that has the resource does not tell of changes; another of the endpoint may.
+    #[error("{}", WatchError::Unsupported(.0.clone()))]
+    NoSubscriptions(domain::ServerId),
     /// The parameters are wrong.
     #[error(transparent)]
     Params(#[from] BadParams),
+    /// The state that the caller brings back is not one that it was given for this call.
+    #[error("invalid params: {0}")]
+    State(#[from] BadState),
     /// Nothing that this caller may see has the name.
     #[error("unknown {what}: {name}")]
     Unknown {
-        /// `tool`, `prompt` or `resource`.
+        /// What was named: `tool`, `prompt`, `resource`, `task`, `server`, `log level` or `cursor`.
         what: &'static str,
         /// The name as the client gave it, made printable.
         name: String,
@@ -77,6 +86,14 @@ pub(crate) enum Failure {
     /// As many requests in progress as there may be.
     #[error("the gateway has {limit} requests in progress already")]
     Overloaded {
+        /// The bound.
+        limit: usize,
+    },
+    /// As many subscriptions as there may be.
+    #[error("{holder} {limit} subscriptions already, as many as there may be")]
+    Subscriptions {
+        /// Who has them.
+        holder: Holder,
         /// The bound.
         limit: usize,
     },
@@ -173,8 +190,8 @@ impl Failure {
             Self::UnknownServer(_) => "SERVER_UNAVAILABLE",
             Self::RateLimited(_) => "RATE_LIMITED",
             Self::Asked { failure, .. } => failure.symbol(),
-            Self::UnknownMethod => "METHOD_NOT_FOUND",
-            Self::Params(_) | Self::Upstream(CallError::Params(_)) => "INVALID_PARAMS",
+            Self::UnknownMethod | Self::NoSubscriptions(_) => "METHOD_NOT_FOUND",
+            Self::Params(_) | Self::State(_) | Self::Upstream(CallError::Params(_)) => "INVALID_PARAMS",
             Self::Unknown { .. } => "TOOL_NOT_FOUND",
             Self::Denied { .. } => "DENIED_BY_POLICY",
             Self::Blocked(_) => "BLOCKED_BY_GUARDRAIL",
@@ -190,6 +207,7 @@ impl Failure {
             Self::Upstream(CallError::ForeignCredential(_)) | Self::Credential(_) => "CREDENTIAL_UNAVAILABLE",
             Self::Audit => "AUDIT_UNAVAILABLE",
             Self::Overloaded { .. } => "OVERLOADED",
+            Self::Subscriptions { .. } => "TOO_MANY_SUBSCRIPTIONS",
             Self::Cancelled => "CANCELLED",
             Self::NeedsInput { .. } => "INPUT_REQUIRED",
             Self::Internal => "INTERNAL_ERROR",
@@ -216,7 +234,9 @@ impl Failure {
                 CallError::Lost { .. } | CallError::TooLarge { .. } | CallError::Protocol { .. },
             ) => Outcome::Unknown,
             Self::UnknownMethod
+            | Self::NoSubscriptions(_)
             | Self::Params(_)
+            | Self::State(_)
             | Self::Unknown { .. }
             | Self::Upstream(
                 CallError::NotConfigured(_)
@@ -229,6 +249,7 @@ impl Failure {
             | Self::Credential(_)
             | Self::Audit
             | Self::Overloaded { .. }
+            | Self::Subscriptions { .. }
             | Self::Arguments { .. }
             | Self::UnknownServer(_)
             | Self::NeedsInput { .. } => Outcome::Error,
@@ -247,6 +268,7 @@ impl Failure {
             Self::Audit
                 | Self::RateLimited(_)
                 | Self::Overloaded { .. }
+                | Self::Subscriptions { .. }
                 | Self::Upstream(CallError::Busy { .. } | CallError::Unavailable { .. })
         )
     }
@@ -256,7 +278,9 @@ impl Failure {
         matches!(
             self,
             Self::UnknownMethod
+                | Self::NoSubscriptions(_)
                 | Self::Params(_)
+                | Self::State(_)
                 | Self::Unknown { .. }
                 | Self::Denied { .. }
                 | Self::Cancelled
@@ -266,9 +290,9 @@ impl Failure {
 
     fn json_rpc_code(&self, era: Era) -> i64 {
         match self {
-            Self::UnknownMethod => code::METHOD_NOT_FOUND,
+            Self::UnknownMethod | Self::NoSubscriptions(_) => code::METHOD_NOT_FOUND,
             Self::Internal => code::INTERNAL_ERROR,
-            Self::Params(_) | Self::Upstream(CallError::Params(_)) => code::INVALID_PARAMS,
+            Self::Params(_) | Self::State(_) | Self::Upstream(CallError::Params(_)) => code::INVALID_PARAMS,
             Self::Unknown { what: "resource", .. } | Self::Denied { what: "resource", .. }
                 if era == Era::Legacy =>
             {
@@ -288,6 +312,7 @@ impl Failure {
             Self::NeedsInput { .. } => OWN_CODES + 10,
             Self::RateLimited(_) => OWN_CODES + 11,
             Self::ForeignAgent(_) | Self::AgentName(_) | Self::NoAgent(_) => OWN_CODES + 12,
+            Self::Subscriptions { .. } => OWN_CODES + 13,
             Self::Arguments { .. } => code::INVALID_PARAMS,
             Self::UnknownServer(_) => OWN_CODES + 2,
             Self::Asked { failure, .. } => failure.json_rpc_code(era),
@@ -333,7 +358,7 @@ impl Failure {
     /// Builds the JSON-RPC error answer. A modern client gets 404 for a method that does not exist.
     pub(crate) fn response(&self, id: &RequestId, era: Era) -> (StatusCode, Vec<u8>) {
         let status = match self {
-            Self::UnknownMethod if era == Era::Modern => StatusCode::NOT_FOUND,
+            Self::UnknownMethod | Self::NoSubscriptions(_) if era == Era::Modern => StatusCode::NOT_FOUND,
             _ => StatusCode::OK,
         };
         let data = (!self.is_protocol_error()).then(|| self.details());
@@ -385,6 +410,7 @@ mod tests {
         let denial = Denial::by_rule("tokens.t1.servers");
         vec![
             Failure::UnknownMethod,
+            Failure::NoSubscriptions(server()),
             Failure::Params(BadParams::Missing("name")),
             Failure::Unknown { what: "tool", name: "x".into() },
             Failure::Denied { what: "resource", name: "a://b".into(), denial },
@@ -402,6 +428,8 @@ mod tests {
             Failure::Credential(server()),
             Failure::Audit,
             Failure::Overloaded { limit: 3 },
+            Failure::Subscriptions { holder: Holder::Client, limit: 3 },
+            Failure::Subscriptions { holder: Holder::Upstream(server()), limit: 3 },
             Failure::Cancelled,
             Failure::NeedsInput { server: server() },
             Failure::ShuttingDown,

@@ -6,8 +6,9 @@ mod gateway_tools;
 mod lifecycle;
 mod list;
 mod listen;
+mod subscribe;
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use catalog::Freshness;
@@ -39,7 +40,11 @@ pub(crate) enum Answer {
 ///
 /// # Errors
 /// [`Failure`] for everything that is not an answer.
-pub(crate) async fn answer(proxy: &Proxy, admission: Admission, request: Request) -> Result<Answer, Failure> {
+pub(crate) async fn answer(
+    proxy: &Arc<Proxy>,
+    admission: Admission,
+    request: Request,
+) -> Result<Answer, Failure> {
     let row =
         method(&request.method).filter(|row| row.exists_in(admission.era())).ok_or(Failure::UnknownMethod)?;
     let params = Params::parse(request.params.clone(), row)?;
@@ -49,11 +54,14 @@ pub(crate) async fn answer(proxy: &Proxy, admission: Admission, request: Request
             Addressed::Upstream => routed(proxy, admission, row, params).await,
             Addressed::Nothing => gateway_tools::refuse_unknown(proxy, &admission, &params).await,
         },
+        Routing::Resource if subscribe::is_about(row) => {
+            subscribe::answer(proxy, admission, row, params).await.map(Answer::Result)
+        }
         Routing::Prompt | Routing::Resource | Routing::Reference | Routing::Task | Routing::Feature(_) => {
             routed(proxy, admission, row, params).await
         }
         Routing::List(kind) => list::list(proxy, admission, kind, &params).await.map(Answer::Result),
-        Routing::Local => local(proxy, admission, &request, &params),
+        Routing::Local => local(proxy, admission, row, &request, &params),
     }
 }
 
@@ -67,13 +75,19 @@ async fn routed(
     Ok(Answer::Running(Box::new(call::start(proxy, admission, request).await?)))
 }
 
-fn local(proxy: &Proxy, admission: Admission, request: &Request, params: &Params) -> Result<Answer, Failure> {
+fn local(
+    proxy: &Arc<Proxy>,
+    admission: Admission,
+    row: &'static MethodRow,
+    request: &Request,
+    params: &Params,
+) -> Result<Answer, Failure> {
     match &*request.method {
         "ping" => Ok(Answer::Result(Bytes::from_static(b"{}"))),
         "logging/setLevel" => set_log_level(proxy, &admission, params).map(Answer::Result),
         "server/discover" => Ok(Answer::Result(lifecycle::discover(proxy, &admission))),
         "subscriptions/listen" => {
-            Ok(Answer::Listening(Box::new(Listening::new(proxy, &admission, request, params)?)))
+            Ok(Answer::Listening(Box::new(Listening::new(proxy, admission, row, (request, params))?)))
         }
         // `initialize` opens a session and is answered at the door.
         _ => Err(Failure::UnknownMethod),

@@ -69,6 +69,7 @@ pub(crate) async fn begin(proxy: &Proxy, admission: &Admission, note: &Note<'_>)
         transport: match admission.door() {
             Door::Stdio => audit::Transport::Stdio,
             Door::Http => audit::Transport::Http,
+            Door::Sse => audit::Transport::Sse,
         },
         era: match admission.era() {
             protocol::Era::Legacy => audit::Era::Legacy,

@@ -11,9 +11,10 @@ use tokio::time::{Instant, timeout_at};
 use upstream::Upstreams;
 
 use crate::{
-    Drain, Metrics, Operations, Reloads, Snapshot, Snapshots, ToolSearch,
+    Drain, Metrics, Operations, Reloads, RequestStates, Snapshot, Snapshots, ToolSearch,
     config::Limits,
     places::{Place, Places},
+    read_cache::ReadCache,
     refusals::Refusals,
     session::Sessions,
     tasks::Tasks,
@@ -62,6 +63,8 @@ pub struct Parts {
     pub reloads: Reloads,
     /// What agents did, counted.
     pub operations: Operations,
+    /// Seals what upstreams give callers to bring back.
+    pub request_states: RequestStates,
     /// The bounds.
     pub limits: Limits,
     /// How long the first listings, and calls of unknown names, wait for upstreams that are still starting.
@@ -90,6 +93,8 @@ pub struct Proxy {
     pub(crate) drain: Drain,
     pub(crate) sessions: Sessions,
     pub(crate) tasks: Arc<Tasks>,
+    pub(crate) request_states: Arc<RequestStates>,
+    pub(crate) read_cache: Arc<ReadCache>,
     refusals: Refusals,
     startup_wait: Duration,
     settle_until: Mutex<Instant>,
@@ -102,6 +107,8 @@ impl Proxy {
     pub fn new(parts: Parts) -> Arc<Self> {
         Arc::new(Self {
             tasks: Arc::default(),
+            read_cache: Arc::default(),
+            request_states: Arc::new(parts.request_states),
             sessions: Sessions::new(parts.limits.sessions(), parts.limits.session_idle()),
             refusals: Refusals::default(),
             settle_until: Mutex::new(Instant::now() + parts.startup_wait),
@@ -192,7 +199,7 @@ impl Proxy {
     }
 
     /// Writes down how many refusals were only counted so far.
-    pub(crate) fn audit_suppressed(&self) {
+    pub fn audit_suppressed(&self) {
         self.refusals.tell_suppressed(&self.trail);
     }
 }

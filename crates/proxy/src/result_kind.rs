@@ -43,6 +43,11 @@ impl Expected {
         Self { input: row.may_require_input && era == Era::Modern, task }
     }
 
+    /// Tells whether the client can take anything else than an answer.
+    pub(crate) const fn is_open(self) -> bool {
+        self.input || self.task
+    }
+
     /// Finds out what a result of a server of `era` is.
     pub(crate) fn judge(self, result: &[u8], era: Era) -> ResultKind {
         match era {
@@ -57,7 +62,9 @@ impl Expected {
         if RESULT_TYPE.find(result).is_none() {
             return ResultKind::Complete;
         }
-        let Ok(object) = Object::parse(result, &["resultType"]) else { return ResultKind::Complete };
+        let Ok(object) = Object::parse(result, &["resultType"]) else {
+            return ResultKind::Foreign("unreadable".to_owned());
+        };
         match object.string("resultType").as_deref() {
             None | Some("complete") => ResultKind::Complete,
             Some("input_required") if self.input => ResultKind::InputRequired,
@@ -112,6 +119,8 @@ mod tests {
         assert_eq!(tasks.judge(br#"{"resultType":"x/y"}"#, Era::Modern), ResultKind::Foreign("x/y".into()));
         let nested = br#"{"structuredContent":{"resultType":"task"},"resultType":"complete"}"#;
         assert_eq!(plain.judge(nested, Era::Modern), ResultKind::Complete);
+        let doubled = br#"{"resultType":"complete","resultType":"input_required"}"#;
+        assert_eq!(plain.judge(doubled, Era::Modern), ResultKind::Foreign("unreadable".into()));
         let completion = r#"{"ref":{"type":"ref/prompt","name":"p"},"argument":{}}"#;
         let completion = expected("completion/complete", completion, Era::Modern);
         let asks = completion.judge(br#"{"resultType":"input_required"}"#, Era::Modern);

@@ -3,11 +3,14 @@
 
 mod asked;
 mod cancellable;
+mod events;
+mod listeners;
 mod outside;
+mod questions;
 mod table;
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -19,13 +22,17 @@ use guardrails::Untrusted;
 use parking_lot::Mutex;
 use protocol::{ClientCapabilities, Version};
 use tokio_util::sync::CancellationToken;
-use upstream::{ClientSession, Said};
+use upstream::{ClientSession, Said, Watcher};
 
-use self::{asked::Asked, outside::Outside};
+use self::{asked::Asked, listeners::Listeners, outside::Outside};
 pub(crate) use self::{
     cancellable::{Cancellable, Entry},
+    events::{EventId, EventStreams, Greeting, Leaving, Piece, StreamKind},
+    listeners::Listener,
+    questions::Questions,
     table::Sessions,
 };
+use crate::Proxy;
 
 /// Random bytes in a session id: 256 bits, twice what guessing needs.
 const ID_BYTES: usize = 32;
@@ -46,6 +53,10 @@ pub(crate) struct Session {
     cancellable: Cancellable,
     asked: Asked,
     outside: Outside,
+    /// The resources that the client subscribed to.
+    watcher: OnceLock<Watcher>,
+    listeners: Listeners,
+    events: EventStreams,
     number: u64,
     /// Milliseconds after the table was made; the sweeper compares it.
     last_used_ms: AtomicU64,
@@ -96,6 +107,9 @@ impl Session {
             capabilities: opening.capabilities,
             asked: Asked::default(),
             outside: Outside::default(),
+            watcher: OnceLock::new(),
+            listeners: Listeners::default(),
+            events: EventStreams::default(),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             log_level: Mutex::new(None),
             cancellable: Cancellable::within(closed.clone()),
@@ -154,6 +168,16 @@ impl Session {
         &self.asked
     }
 
+    /// Returns what was sent on the session's event streams.
+    pub(crate) const fn events(&self) -> &EventStreams {
+        &self.events
+    }
+
+    /// Returns what watches the resources that the client subscribed to.
+    pub(crate) fn watcher(&self, proxy: &Proxy) -> &Watcher {
+        self.watcher.get_or_init(|| proxy.upstreams.watcher())
+    }
+
     /// Completes when the session ends.
     pub(crate) const fn closed(&self) -> &CancellationToken {
         &self.closed
@@ -174,6 +198,21 @@ impl ClientSession for Session {
     }
 
     fn hear(&self, server: &ServerId, said: Untrusted<Said>, bytes: usize) {
-        self.outside.push(server.clone(), said, bytes);
+        self.outside.push(self.events.shared(), server.clone(), said, bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Ten thousand sessions may be idle; what each has inline should stay well below a KiB.
+    const MOST_INLINE: usize = 768;
+
+    #[test]
+    fn an_idle_session_is_small() {
+        let bytes = size_of::<Session>();
+        println!("{bytes} bytes inline");
+        assert!(bytes <= MOST_INLINE, "{bytes}");
     }
 }

@@ -10,8 +10,8 @@ use identity::{Identity, IdentitySettings};
 use parking_lot::Mutex;
 use prometheus_client::registry::Registry;
 use proxy::{
-    Configured, Drain, Files, Metrics, Operations, Parts, Proxy, RateLimits, Reloads, Roster, ServerInfo,
-    Snapshots, ToolSearch,
+    Configured, Drain, Files, Metrics, NoRandomness, Operations, Parts, Proxy, RateLimits, Reloads,
+    RequestStates, Roster, ServerInfo, Snapshots, ToolSearch,
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 use upstream::{
@@ -56,6 +56,9 @@ pub enum StartError {
     /// The thread that starts children cannot be started.
     #[error("children cannot be started: {0}")]
     Launcher(#[from] std::io::Error),
+    /// Keys cannot be drawn.
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
     /// Too many gateways stand above this one.
     #[error(
         "this gateway was started by a chain of {0} gateways, which looks like a loop: look for a server entry that starts Toolgate itself"
@@ -123,6 +126,7 @@ impl Gateway {
             search,
             reloads: reloads.clone(),
             operations: Operations::register(&mut registry),
+            request_states: RequestStates::new()?,
             limits: plan.config.limits.clone(),
             startup_wait: plan.config.startup_wait,
             info: ServerInfo::new("toolgate", env!("CARGO_PKG_VERSION")),
@@ -152,6 +156,8 @@ impl Gateway {
         self.upstreams.shutdown().await;
         self.publisher.abort();
         self.sweeper.abort();
+        // The last connections may have been refused after the doors had told theirs.
+        self.proxy.audit_suppressed();
         let closed =
             self.trail.event(Event { name: "stopped", details: &[] }).and_then(|()| self.trail.close());
         if let Err(error) = closed {

@@ -152,7 +152,7 @@ impl Publisher {
     /// Takes one report; tells whether the catalog changes.
     fn apply(&mut self, event: UpstreamEvent) -> bool {
         match event {
-            UpstreamEvent::Listed { server, listing } => self.listed(server, listing),
+            UpstreamEvent::Listed { server, listing } => self.listed(server, *listing),
             UpstreamEvent::Gone { server } => self.gone(&server),
             UpstreamEvent::Notified { .. } | UpstreamEvent::StateChanged { .. } => false,
         }

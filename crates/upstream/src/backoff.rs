@@ -33,7 +33,7 @@ impl Backoff {
 }
 
 /// Returns a number from 0 to 1. Each hasher state of the standard library has fresh random keys.
-fn random_fraction() -> f64 {
+pub(crate) fn random_fraction() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     f64::from(u32::try_from(random >> 32).expect("the upper half fits")) / f64::from(u32::MAX)
 }

@@ -60,6 +60,11 @@ pub struct ServerConfig {
     #[serde(default)]
     #[schemars(with = "Option<String>", example = &"https://mcp.example.com/mcp")]
     pub url: Option<Secret<String>>,
+    /// HTTP transport that `url` speaks. Default: `http`; a server that refuses it as one does that speaks `sse` only is
+    /// spoken with in that.
+    #[serde(rename = "type", default)]
+    #[schemars(example = &"sse")]
+    pub transport: Option<HttpTransport>,
     /// HTTP headers sent to `url` with each request, such as `Authorization`. Default: none.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>", example = headers_example())]
@@ -72,6 +77,10 @@ pub struct ServerConfig {
     #[serde(default)]
     #[schemars(example = &"auto")]
     pub era: EraChoice,
+    /// Who shares a session at a legacy server with `url`, and so what such a server keeps in it. Default: `principal`.
+    #[serde(default)]
+    #[schemars(example = &"session")]
+    pub affinity: Option<Affinity>,
     /// When the server is started or connected to. Default: `eager`.
     #[serde(default)]
     #[schemars(example = &"lazy")]
@@ -114,6 +123,31 @@ pub enum EraChoice {
     Legacy,
     /// Stateless requests (2026-07-28).
     Modern,
+}
+
+/// How messages travel to and from a server with `url`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+pub enum HttpTransport {
+    /// Streamable HTTP, the transport since 2025-03-26.
+    #[default]
+    #[serde(rename = "http")]
+    Streamable,
+    /// HTTP+SSE, the transport of 2024-11-05. All callers share one connection.
+    #[serde(rename = "sse")]
+    Sse,
+}
+
+/// Who shares a session at a server that has sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Affinity {
+    /// Nobody: each client with a session has one of its own there, and the others one for each principal.
+    Session,
+    /// The clients of one principal that declare the same capabilities.
+    #[default]
+    Principal,
+    /// Everybody. The server is told that clients can do all that the gateway passes on.
+    Shared,
 }
 
 /// When a server is started.
@@ -164,6 +198,8 @@ pub struct ChildSettings {
 pub struct HttpSettings {
     endpoint: Endpoint,
     headers: Arc<[(String, Secret<String>)]>,
+    transport: HttpTransport,
+    affinity: Affinity,
 }
 
 /// The address of an HTTP server. `Debug` and `Display` leave out the query, which may hold a key.
@@ -306,6 +342,16 @@ impl HttpSettings {
     /// Returns the headers for the gateway's own requests (connecting, listing). Names are lower case and valid.
     pub const fn headers(&self) -> &Arc<[(String, Secret<String>)]> {
         &self.headers
+    }
+
+    /// Returns the transport to begin with.
+    pub const fn transport(&self) -> HttpTransport {
+        self.transport
+    }
+
+    /// Returns who shares a session there.
+    pub const fn affinity(&self) -> Affinity {
+        self.affinity
     }
 }
 

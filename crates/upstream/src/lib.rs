@@ -30,6 +30,7 @@ mod subscription;
 mod supervisor;
 mod transports;
 mod upstreams;
+mod watching;
 
 pub use client_session::{ClientSession, News, Said, SharedSession};
 pub use error::CallError;
@@ -42,3 +43,6 @@ pub use settings::{DEPTH_HEADER, DEPTH_VARIABLE, MAX_DEPTH, SelfInfo, Settings};
 pub use state::{Health, ServerState};
 pub use transports::builtin::{BuiltinError, BuiltinFuture, BuiltinRequest, BuiltinServer};
 pub use upstreams::{UpstreamEvent, Upstreams};
+pub use watching::{
+    AGREEMENT_LIMIT, MAX_WATCHED, MAX_WATCHED_URI_BYTES, Update, Updated, WatchError, Watcher,
+};

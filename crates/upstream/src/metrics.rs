@@ -15,6 +15,8 @@ pub(crate) struct Counters {
     pub(crate) refused_requests: Counter,
     pub(crate) restarts: Counter,
     pub(crate) listings: Counter,
+    /// How often the server said, or may have wanted to say, that resources have changed.
+    pub(crate) resource_changes: Counter,
 }
 
 /// One number that only grows.

@@ -75,10 +75,15 @@ impl Asker<'_> {
 
     /// Returns the `_meta` of a modern request of ours, as JSON text.
     pub(crate) fn modern_meta(&self, version: Version) -> String {
+        self.modern_meta_declaring(version, "{}")
+    }
+
+    /// The same, declaring these capabilities, which are JSON text.
+    pub(crate) fn modern_meta_declaring(&self, version: Version, capabilities: &str) -> String {
         let (version_key, capabilities_key, info_key) =
             (meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIES, meta::CLIENT_INFO);
         let info = self.own_info;
-        format!(r#"{{"{version_key}":"{version}","{capabilities_key}":{{}},"{info_key}":{info}}}"#)
+        format!(r#"{{"{version_key}":"{version}","{capabilities_key}":{capabilities},"{info_key}":{info}}}"#)
     }
 }
 

@@ -5,10 +5,14 @@ use std::{pin::Pin, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
+use crate::backoff::random_fraction;
+
 /// Least time between the beginnings of two listings.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 /// Changes that come together (tools, prompts, resources) are one change.
 const GATHER: Duration = Duration::from_millis(20);
+/// Least time until a listing that its server calls short-lived is asked for again.
+const STALE_PAUSE: Duration = Duration::from_secs(30);
 /// When a listing that failed is tried again.
 const RETRY: Duration = Duration::from_secs(30);
 
@@ -28,6 +32,15 @@ impl<'a, T> Refresh<'a, T> {
     /// Notes that the listing is out of date.
     pub(crate) fn ask(&mut self) {
         self.due_by((Instant::now() + GATHER).max(self.last_begin + LEAST_PAUSE));
+    }
+
+    /// Notes that the listing stays as it is until then, as its server said (SEP-2549). It is not asked for more often
+    /// than so, and not in step with others.
+    pub(crate) fn ask_when_stale(&mut self, until: Option<std::time::Instant>) {
+        if let Some(until) = until {
+            let at = Instant::from_std(until).max(Instant::now() + STALE_PAUSE);
+            self.due_by(at + STALE_PAUSE.mul_f64(random_fraction() / 5.0));
+        }
     }
 
     /// Notes that the listing could not be had.

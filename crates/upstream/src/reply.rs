@@ -13,10 +13,19 @@ use crate::{
 
 /// The answer to one call, as it arrives. Dropping it before the final event cancels the call at the upstream.
 pub struct Reply {
-    source: ReplySource,
+    source: Source,
     era: Era,
-    /// Makes room for the next call when the reply is over.
-    _ticket: Ticket,
+}
+
+enum Source {
+    /// It comes from the upstream.
+    Arriving {
+        reply: ReplySource,
+        /// Makes room for the next call when the reply is over.
+        _ticket: Ticket,
+    },
+    /// It was read before.
+    Kept(Option<Bytes>),
 }
 
 /// One thing that arrived.
@@ -47,11 +56,20 @@ pub enum Payload {
 }
 
 /// A large result that is passed on while it arrives. The chunks, joined, are the JSON text of the result.
-pub struct ResultStream(Box<ResultChunks>);
+pub struct ResultStream {
+    chunks: Box<ResultChunks>,
+    /// What was looked at and comes first.
+    ahead: Option<Bytes>,
+}
 
 impl ResultStream {
     pub(crate) fn new(chunks: ResultChunks) -> Self {
-        Self(Box::new(chunks))
+        Self { chunks: Box::new(chunks), ahead: None }
+    }
+
+    /// Gives back the beginning of the result that was read from the stream to be looked at. Only once at a time.
+    pub fn give_back(&mut self, beginning: Bytes) {
+        self.ahead = Some(beginning).filter(|beginning| !beginning.is_empty());
     }
 
     /// Returns the next chunk; `None` at the end of the result. Not cancel safe: a chunk may be lost.
@@ -59,7 +77,10 @@ impl ResultStream {
     /// # Errors
     /// [`CallError::Lost`] and [`CallError::TooLarge`]; what was passed on so far is no complete JSON then.
     pub async fn next_chunk(&mut self) -> Option<Result<Bytes, CallError>> {
-        self.0.next_chunk().await
+        match self.ahead.take() {
+            Some(beginning) => Some(Ok(beginning)),
+            None => self.chunks.next_chunk().await,
+        }
     }
 }
 
@@ -70,8 +91,13 @@ impl std::fmt::Debug for ResultStream {
 }
 
 impl Reply {
-    pub(crate) const fn new(source: ReplySource, era: Era, ticket: Ticket) -> Self {
-        Self { source, era, _ticket: ticket }
+    pub(crate) const fn arriving(reply: ReplySource, era: Era, ticket: Ticket) -> Self {
+        Self { source: Source::Arriving { reply, _ticket: ticket }, era }
+    }
+
+    /// Makes the reply of an upstream of `era` out of a result that it gave before and said may be kept.
+    pub const fn kept(result: Bytes, era: Era) -> Self {
+        Self { source: Source::Kept(Some(result)), era }
     }
 
     /// Returns the era of the upstream that answers.
@@ -84,6 +110,12 @@ impl Reply {
     /// # Errors
     /// [`CallError`] when no final answer will come; the reply is over then as well.
     pub async fn next(&mut self) -> Result<Untrusted<Event>, CallError> {
-        self.source.next().await.map(Untrusted::new)
+        match &mut self.source {
+            Source::Arriving { reply, .. } => reply.next().await.map(Untrusted::new),
+            Source::Kept(result) => match result.take() {
+                Some(result) => Ok(Untrusted::new(Event::Result(Payload::Whole(result)))),
+                None => std::future::pending().await,
+            },
+        }
     }
 }

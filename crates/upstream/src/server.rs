@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     CallError,
-    config::{ServerSettings, Startup, TransportSettings},
+    config::{ServerSettings, Startup},
     in_flight::{InFlight, Ticket},
     metrics::Counters,
     state::{Health, ServerState, Status, transport_name},
@@ -29,8 +29,8 @@ const RECONNECT_WAIT: Duration = Duration::from_secs(2);
 /// The call's own time ends the wait as well.
 const FIRST_WAIT: Duration = Duration::from_secs(60);
 
-/// What is said of a child with several callers.
-const SHARED: &str = "one child serves several callers; what one leaves in it, others may see";
+/// What is said of a connection with several callers.
+const SHARED: &str = "one connection serves several callers; what one leaves in it, others may see";
 
 /// One upstream.
 pub(crate) struct Server {
@@ -46,7 +46,7 @@ pub(crate) struct Server {
     /// The server was removed, and nobody has been told yet.
     farewell_unsaid: AtomicBool,
     first_caller: OnceLock<PrincipalKey>,
-    /// A child that several principals have called.
+    /// Several principals have called over one connection.
     is_shared: AtomicBool,
 }
 
@@ -59,10 +59,7 @@ pub(crate) struct Link {
 impl Link {
     /// Tells whether the connection is over; what could not be sent over it may go over the next one.
     pub(crate) fn has_ended(&self) -> bool {
-        match &self.connection {
-            Connection::Stdio(connection) => connection.has_ended(),
-            Connection::Http(_) | Connection::Builtin(_) => false,
-        }
+        self.connection.has_ended()
     }
 }
 
@@ -175,10 +172,11 @@ impl Server {
         self.link.send_replace(link);
     }
 
-    /// Notes who calls. A child keeps what callers leave in it, so several callers on one are worth a warning.
-    pub(crate) fn note_caller(&self, principal: &PrincipalKey) {
-        let TransportSettings::Child(_) = self.settings.transport() else { return };
-        if self.first_caller.get_or_init(|| principal.clone()) != principal
+    /// Notes who calls over `link`. A server with one connection keeps in it what callers leave there, so several
+    /// callers are worth a warning.
+    pub(crate) fn note_caller(&self, principal: &PrincipalKey, link: &Link) {
+        if link.connection.is_shared()
+            && self.first_caller.get_or_init(|| principal.clone()) != principal
             && !self.is_shared.load(Ordering::Relaxed)
             && !self.is_shared.swap(true, Ordering::Relaxed)
         {

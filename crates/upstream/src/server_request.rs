@@ -19,7 +19,7 @@ pub struct ServerRequest {
 
 impl ServerRequest {
     /// Makes a request whose answer goes to `answer`.
-    pub(crate) fn new(
+    pub fn new(
         method: Box<str>,
         params: Option<Bytes>,
         answer: impl FnOnce(ResponseBody) + Send + Sync + 'static,

@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use protocol::Version;
+use protocol::{ClientCapabilities, Version};
 
 use crate::{
     child::{DEFAULT_MAX_LINE_BYTES, Launcher},
@@ -67,10 +66,10 @@ impl SelfInfo {
         serde_json::json!({ "name": self.name, "version": self.version }).to_string()
     }
 
-    /// Returns the parameters of `initialize`. No capability is declared: requests of servers are not relayed yet.
-    pub(crate) fn initialize_params(&self) -> Bytes {
-        let (version, info) = (Version::LATEST_LEGACY, self.to_json());
-        format!(r#"{{"protocolVersion":"{version}","capabilities":{{}},"clientInfo":{info}}}"#).into()
+    /// Returns the parameters of `initialize` for a server to which clients that can do this much are `declared`.
+    pub(crate) fn initialize_params(&self, declared: &ClientCapabilities) -> String {
+        let (version, info, declared) = (Version::LATEST_LEGACY, self.to_json(), declared.as_json());
+        format!(r#"{{"protocolVersion":"{version}","capabilities":{declared},"clientInfo":{info}}}"#)
     }
 }
 

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use domain::ServerId;
 use protocol::{Era, Version};
 
-use crate::{config::TransportSettings, metrics::CounterValues};
+use crate::{
+    config::{HttpTransport, TransportSettings},
+    metrics::CounterValues,
+};
 
 /// One upstream's state. All text in it is fit to be shown: no secrets, nothing unescaped.
 #[derive(Debug, Clone)]
@@ -107,7 +110,10 @@ impl Status {
 pub(crate) const fn transport_name(transport: &TransportSettings) -> &'static str {
     match transport {
         TransportSettings::Child(_) => "stdio",
-        TransportSettings::Http(_) => "http",
+        TransportSettings::Http(http) => match http.transport() {
+            HttpTransport::Streamable => "http",
+            HttpTransport::Sse => "sse",
+        },
         TransportSettings::Builtin(_) => "builtin",
     }
 }

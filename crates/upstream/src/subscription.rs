@@ -1,62 +1,331 @@
-//! Keeps a modern server on standard input and output telling us when its lists change: one `subscriptions/listen`
-//! that is asked again when it ends. What it brings arrives in the connection's inbox like everything else; over HTTP
-//! the transport listens by itself, and legacy servers need not be asked.
+//! Keeps a server telling us what we want to hear outside calls. A modern server is asked by `subscriptions/listen`:
+//! for changes of its lists, and of the resources and tasks that are watched. When others are watched, it is asked anew,
+//! and the subscription before is ended when it has agreed: nothing falls between. A legacy server is asked for each
+//! resource (`watching/subscribing`), and needs not be asked for the rest.
 
-use std::{convert::Infallible, future::pending, time::Duration};
+mod stream;
 
-use protocol::{Era, Object, code};
-use tokio::{sync::Notify, time::sleep};
+use std::{collections::HashSet, convert::Infallible, future::pending, pin::pin, time::Duration};
 
-use crate::{
-    handshake::Greeting,
-    own_request::{Answer, Asker, answer},
-    transports::Connection,
+use protocol::{Era, Object, TASKS_EXTENSION, Version, code};
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep, timeout},
 };
 
-/// The pause before an ended subscription is asked for again.
-const PAUSE: Duration = Duration::from_secs(5);
+pub(crate) use self::stream::{Heard, LISTEN, NotOpen, granted};
+use self::stream::{RESOURCES, Stream, TASKS};
+use crate::{
+    backoff::Backoff,
+    handshake::Greeting,
+    inbox::SubscriptionMail,
+    own_request::Asker,
+    transports::Connection,
+    watching::{
+        WatchError,
+        interests::{Phase, Tenure},
+        subscribing,
+        topic::{Kind, Topic, names_of},
+    },
+};
+
+/// A subscription that lived so long was no failure, whatever ended it.
+const LIVED: Duration = Duration::from_secs(5);
+/// How long a server may take to acknowledge. One that does not is heard all the same, but agreed to nothing.
+const ACKNOWLEDGEMENT_LIMIT: Duration = Duration::from_secs(10);
+/// Resources that are watched in quick succession are asked for together.
+const GATHER: Duration = Duration::from_millis(10);
 
 /// Which changes can be asked for: the capability that must be declared with `listChanged`, and the filter's member.
-const CHANGES: [(&str, &str); 3] =
+const LIST_CHANGES: [(&str, &str); 3] =
     [("tools", "toolsListChanged"), ("prompts", "promptsListChanged"), ("resources", "resourcesListChanged")];
 
-/// Keeps the subscription; never returns. Dropped, it ends the subscription. After a gap it signals `changed`, because
-/// what happened meanwhile was not heard.
-pub(crate) async fn keep(asker: Asker<'_>, greeting: &Greeting, changed: &Notify) -> Infallible {
-    let filter = filter(&greeting.capabilities);
-    let is_ours = matches!(asker.connection, Connection::Stdio(_)) && greeting.version.era() == Era::Modern;
-    if !is_ours || filter.is_empty() {
-        return pending().await;
-    }
-    let params = format!(
-        r#"{{"_meta":{},"notifications":{{{}}}}}"#,
-        asker.modern_meta(greeting.version),
-        filter.join(",")
-    );
-    loop {
-        let ended = match asker.send("subscriptions/listen", params.clone()).await {
-            Ok(mut reply) => answer(&mut reply).await,
-            Err(error) => Err(error),
-        };
-        match ended {
-            // It does not offer this; its lists are read again when it is started again.
-            Ok(Answer::Error(error)) if error.code == code::METHOD_NOT_FOUND => return pending().await,
-            // When the connection has ended, whoever polls this notices first.
-            Ok(Answer::Error(_) | Answer::Result(_)) | Err(_) => sleep(PAUSE).await,
+/// Keeps the subscriptions; never returns. Dropped, it ends them. After a gap it signals `lists_changed`, because what
+/// happened meanwhile was not heard; watchers are told by the tenure.
+pub(crate) async fn keep(
+    asker: Asker<'_>,
+    greeting: &Greeting,
+    lists_changed: &Notify,
+    mail: SubscriptionMail,
+    tenure: Tenure,
+) -> Infallible {
+    let offers = Offers::read(&greeting.capabilities);
+    match (asker.connection, greeting.version.era()) {
+        (Connection::Builtin(_), _) => subscribing::refuse(tenure).await,
+        (Connection::Stdio(_) | Connection::Http(_) | Connection::Sse(_), Era::Legacy)
+            if offers.resources =>
+        {
+            subscribing::keep(asker, tenure, &mail.session_renewed).await
         }
-        changed.notify_one();
+        (Connection::Stdio(_) | Connection::Http(_) | Connection::Sse(_), Era::Legacy) => {
+            subscribing::refuse(tenure).await
+        }
+        (Connection::Stdio(_) | Connection::Http(_) | Connection::Sse(_), Era::Modern) => {
+            let listening = Listening {
+                asker,
+                version: greeting.version,
+                offers,
+                lists_changed,
+                mail,
+                tenure,
+                open: None,
+                has_gap: false,
+                backoff: Backoff::default(),
+            };
+            listening.keep().await
+        }
     }
 }
 
-/// Returns the members of the filter, as JSON text.
-fn filter(capabilities: &[u8]) -> Vec<String> {
-    let Ok(declared) = Object::parse(capabilities, &[]) else { return Vec::new() };
-    let changes = |capability: &str| {
-        let settings = Object::parse(declared.get(capability)?.as_bytes(), &[]).ok()?;
-        settings.get("listChanged").map(|value| value == "true")
-    };
-    let wanted = CHANGES.iter().filter(|(capability, _)| changes(capability) == Some(true));
-    wanted.map(|(_, member)| format!(r#""{member}":true"#)).collect()
+/// What a server says it tells of.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Offers {
+    /// Members of the filter for changes of lists.
+    lists: Vec<&'static str>,
+    /// Whether single resources can be subscribed to.
+    resources: bool,
+    /// Whether there are tasks.
+    tasks: bool,
+}
+
+/// The subscriptions of one modern connection.
+struct Listening<'a> {
+    asker: Asker<'a>,
+    version: Version,
+    offers: Offers,
+    lists_changed: &'a Notify,
+    mail: SubscriptionMail,
+    tenure: Tenure,
+    open: Option<Open>,
+    /// A subscription has ended, and none was opened since.
+    has_gap: bool,
+    backoff: Backoff,
+}
+
+/// A subscription that is open.
+struct Open {
+    stream: Stream,
+    topics: Vec<Topic>,
+    since: Instant,
+}
+
+/// How asking anew went.
+enum Renewed {
+    Done,
+    /// The server refuses this.
+    Refused(WatchError),
+    /// It may work another time.
+    NotNow,
+}
+
+impl Offers {
+    fn read(capabilities: &[u8]) -> Self {
+        let Ok(declared) = Object::parse(capabilities, &[]) else { return Self::default() };
+        let says = |capability: &str, member: &str| {
+            let settings = declared.get(capability).and_then(|text| Object::parse(text.as_bytes(), &[]).ok());
+            settings.is_some_and(|settings| settings.get(member) == Some("true"))
+        };
+        let lists = LIST_CHANGES.iter().filter(|(capability, _)| says(capability, "listChanged"));
+        let extensions = declared.get("extensions").and_then(|text| Object::parse(text.as_bytes(), &[]).ok());
+        Self {
+            lists: lists.map(|(_, member)| *member).collect(),
+            resources: says("resources", "subscribe"),
+            tasks: extensions.is_some_and(|extensions| extensions.get(TASKS_EXTENSION).is_some()),
+        }
+    }
+
+    const fn include(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Resource => self.resources,
+            Kind::Task => self.tasks,
+        }
+    }
+}
+
+impl Listening<'_> {
+    async fn keep(mut self) -> Infallible {
+        loop {
+            let topics = self.tenure.claim();
+            if self.refuse_foreign(&topics) {
+                continue;
+            }
+            if self.offers.lists.is_empty() && topics.is_empty() {
+                self.open = None;
+                self.tenure.stirred().await;
+                continue;
+            }
+            let is_up_to_date = self.open.as_ref().is_some_and(|open| open.topics == topics);
+            if !is_up_to_date {
+                match self.renew(&topics).await {
+                    Renewed::Done => {}
+                    Renewed::Refused(error) if !topics.is_empty() => {
+                        self.refused(topics, error);
+                        continue;
+                    }
+                    // It does not offer this at all; its lists are read again when it is started again.
+                    Renewed::Refused(WatchError::Unsupported(_)) => {
+                        self.offers = Offers::default();
+                        continue;
+                    }
+                    Renewed::Refused(_) | Renewed::NotNow => {
+                        let pause = self.backoff.next();
+                        self.meanwhile(sleep(pause)).await;
+                        continue;
+                    }
+                }
+            }
+            self.follow().await;
+        }
+    }
+
+    /// Has those refused that the server does not tell of; tells whether there were any.
+    fn refuse_foreign(&self, topics: &[Topic]) -> bool {
+        let foreign: Vec<_> = topics.iter().filter(|topic| !self.offers.include(topic.kind)).collect();
+        let unsupported = WatchError::Unsupported(self.tenure.server().clone());
+        self.tenure.settle_asked(foreign.iter().copied(), &Phase::Refused(unsupported));
+        !foreign.is_empty()
+    }
+
+    /// Opens a subscription for `topics` beside the one that is open, which ends when the new one is agreed on.
+    async fn renew(&mut self, topics: &[Topic]) -> Renewed {
+        let server = self.tenure.server().clone();
+        let opening = timeout(ACKNOWLEDGEMENT_LIMIT, Stream::open(self.asker, self.params(topics)));
+        let mut stream = match self.meanwhile(opening).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(NotOpen::Never)) => return Renewed::Refused(WatchError::Unsupported(server)),
+            Ok(Err(NotOpen::NotNow)) | Err(_) => return Renewed::NotNow,
+        };
+        if std::mem::take(&mut self.has_gap) {
+            self.lists_changed.notify_one();
+        }
+        match self.acknowledged(&mut stream).await {
+            Heard::Acknowledged(granted) => self.agreed(topics, &granted),
+            Heard::Refused { code: code::METHOD_NOT_FOUND } => {
+                return Renewed::Refused(WatchError::Unsupported(server));
+            }
+            Heard::Refused { code } => return Renewed::Refused(WatchError::Refused { server, code }),
+            Heard::Ended { .. } => {
+                self.has_gap |= self.open.is_none();
+                return Renewed::NotNow;
+            }
+        }
+        // Replaced, the one before is ended.
+        self.open = Some(Open { stream, topics: topics.to_vec(), since: Instant::now() });
+        Renewed::Done
+    }
+
+    /// Waits for the first thing that is heard on a new subscription, or about it.
+    async fn acknowledged(&mut self, stream: &mut Stream) -> Heard {
+        let mut limit = pin!(sleep(ACKNOWLEDGEMENT_LIMIT));
+        loop {
+            tokio::select! {
+                heard = stream.next() => return heard,
+                Some(params) = self.mail.acknowledgements.recv() => {
+                    if let Some(granted) = stream.acknowledges(&params) {
+                        return Heard::Acknowledged(granted);
+                    }
+                }
+                heard = next_of(&mut self.open) => self.note(&heard),
+                // Heard all the same, it has agreed to nothing.
+                () = &mut limit => return Heard::Acknowledged(HashSet::new()),
+            }
+        }
+    }
+
+    fn agreed(&self, topics: &[Topic], granted: &HashSet<Topic>) {
+        for topic in topics {
+            let phase = if granted.contains(topic) {
+                Phase::Held
+            } else {
+                Phase::Refused(WatchError::LeftOut(self.tenure.server().clone()))
+            };
+            self.tenure.settle(self.tenure.term(), topic, phase);
+        }
+    }
+
+    /// Has those refused that were new; what is open goes on. Tasks alone, if any are new: they end, and what a server
+    /// says of one that is gone is to cost no resource. Without them it is asked again.
+    fn refused(&mut self, topics: Vec<Topic>, error: WatchError) {
+        let refused = Phase::Refused(error);
+        let tasks = topics.iter().filter(|topic| topic.kind == Kind::Task);
+        if self.tenure.settle_asked(tasks, &refused) > 0 {
+            return;
+        }
+        let settled = self.tenure.settle_asked(&topics, &refused);
+        if let (0, Some(open)) = (settled, &mut self.open) {
+            // Fewer were to be asked for than before: what comes too much is dropped.
+            open.topics = topics;
+        }
+    }
+
+    /// Hears what comes on the open subscription until it ends, or another one is to be opened.
+    async fn follow(&mut self) {
+        while let Some(open) = &mut self.open {
+            let since = open.since;
+            tokio::select! {
+                heard = open.stream.next() => {
+                    self.note(&heard);
+                    if let Heard::Ended { retry } = heard {
+                        if since.elapsed() >= LIVED {
+                            self.backoff.reset();
+                        }
+                        sleep(self.backoff.next().max(retry)).await;
+                    }
+                }
+                // Acknowledged too late, or again.
+                Some(_) = self.mail.acknowledgements.recv() => {}
+                () = self.tenure.stirred() => return self.meanwhile(sleep(GATHER)).await,
+            }
+        }
+    }
+
+    /// Hears what comes on the open subscription while something else is waited for.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return done,
+                heard = next_of(&mut self.open) => self.note(&heard),
+            }
+        }
+    }
+
+    /// Notes the end of the open subscription: what it was for is wanted anew.
+    fn note(&mut self, heard: &Heard) {
+        match heard {
+            Heard::Acknowledged(_) => {}
+            Heard::Refused { .. } | Heard::Ended { .. } => {
+                self.open = None;
+                self.has_gap = true;
+                self.tenure.start_over();
+            }
+        }
+    }
+
+    /// Writes what to ask for. That tasks are understood is declared where any is named.
+    fn params(&self, topics: &[Topic]) -> String {
+        let mut filter: Vec<String> =
+            self.offers.lists.iter().map(|member| format!(r#""{member}":true"#)).collect();
+        for (member, kind) in [(RESOURCES, Kind::Resource), (TASKS, Kind::Task)] {
+            let names = names_of(topics, kind);
+            if !names.is_empty() {
+                filter.push(format!(r#""{member}":{}"#, serde_json::json!(names)));
+            }
+        }
+        let has_tasks = topics.iter().any(|topic| topic.kind == Kind::Task);
+        let extensions = format!(r#"{{"extensions":{{"{TASKS_EXTENSION}":{{}}}}}}"#);
+        let declared = if has_tasks { &*extensions } else { "{}" };
+        let (meta, filter) = (self.asker.modern_meta_declaring(self.version, declared), filter.join(","));
+        format!(r#"{{"_meta":{meta},"notifications":{{{filter}}}}}"#)
+    }
+}
+
+/// Waits for what comes next on a subscription; for ever if there is none.
+async fn next_of(open: &mut Option<Open>) -> Heard {
+    match open {
+        Some(open) => open.stream.next().await,
+        None => pending().await,
+    }
 }
 
 #[cfg(test)]
@@ -65,18 +334,23 @@ mod tests {
 
     #[test]
     fn only_declared_changes_are_asked_for() {
-        let check = |capabilities: &str, expected: &[&str]| {
-            assert_eq!(filter(capabilities.as_bytes()), expected, "{capabilities}");
+        let check = |capabilities: &str, lists: &[&str], resources: bool| {
+            let offers = Offers::read(capabilities.as_bytes());
+            assert_eq!((&*offers.lists, offers.resources), (lists, resources), "{capabilities}");
+            assert_eq!(offers.tasks, capabilities.contains("/tasks"), "{capabilities}");
         };
+        check(r#"{"extensions":{"io.modelcontextprotocol/tasks":{}}}"#, &[], false);
         check(
             r#"{"tools":{"listChanged":true},"prompts":{"listChanged":false}}"#,
-            &[r#""toolsListChanged":true"#],
+            &["toolsListChanged"],
+            false,
         );
         check(
             r#"{"tools":{},"resources":{"subscribe":true,"listChanged":true}}"#,
-            &[r#""resourcesListChanged":true"#],
+            &["resourcesListChanged"],
+            true,
         );
-        check("{}", &[]);
-        check(r#"{"tools":true}"#, &[]);
+        check("{}", &[], false);
+        check(r#"{"tools":true,"resources":{"subscribe":1}}"#, &[], false);
     }
 }

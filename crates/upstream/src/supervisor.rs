@@ -10,14 +10,17 @@ use std::{
 
 use guardrails::Untrusted;
 use protocol::Era;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{
     CallError, UpstreamEvent,
     backoff::{Backoff, STABLE},
     child::{Command, Grace},
-    config::{ChildSettings, TransportSettings},
-    era::{self, Manner},
+    config::{ChildSettings, HttpTransport, TransportSettings},
+    era::{self, Manner, Ungreeted},
     handshake::Greeting,
     inbox::{Inbox, Mail, inbox},
     listing::{self, Walked},
@@ -28,7 +31,7 @@ use crate::{
     state::Health,
     subscription,
     transports::{
-        Connection, Incoming, Opening, builtin::BuiltinConnection, http::HttpConnection,
+        Connection, Incoming, Opening, builtin::BuiltinConnection, http::HttpConnection, sse::SseConnection,
         stdio::StdioConnection,
     },
     upstreams::Shared,
@@ -82,10 +85,12 @@ impl Supervisor {
     /// Goes through one life of the server. Returns when it is stopped, or with the reason of its failure.
     async fn live(&mut self) -> Result<Stopped, String> {
         let stop = self.server.stop.clone();
-        let (inbox, mail) = inbox(Arc::clone(&self.server.counters));
-        let Some(opened) = stop.run_until_cancelled(self.open(inbox)).await else { return Ok(Stopped) };
-        let connection = opened?;
-        let ended = stop.run_until_cancelled(self.converse(&connection, mail)).await;
+        let interests = self.shared.watching.of(self.server.settings.id());
+        let (inbox, mail) = inbox(Arc::clone(&self.server.counters), interests);
+        let opened = stop.run_until_cancelled(self.open(inbox.clone())).await;
+        let Some(opened) = opened else { return Ok(Stopped) };
+        let mut connection = opened?;
+        let ended = stop.run_until_cancelled(self.converse(&mut connection, inbox, mail)).await;
         match ended {
             Some(reason) => {
                 self.server.set_link(None);
@@ -101,20 +106,10 @@ impl Supervisor {
         }
     }
 
-    /// Opens the connection; a child is running then, and nothing else was sent.
+    /// Opens the connection. A child is running then, or a server has opened its one stream; no message was sent.
     async fn open(&self, inbox: Inbox) -> Result<Connection, String> {
-        let (server, settings) = (&self.server.settings, &self.shared.settings);
-        let opening = Opening {
-            server: server.id().clone(),
-            inbox,
-            counters: Arc::clone(&self.server.counters),
-            tasks: self.shared.tasks.clone(),
-            initialize: self.shared.initialize.clone(),
-            result_bytes: settings.result_bytes,
-            line_bytes: settings.line_bytes,
-            depth: settings.depth.saturating_add(1),
-            instances: Arc::clone(&self.shared.instances),
-        };
+        let (server, opening) = (&self.server.settings, self.opening(inbox));
+        let settings = &self.shared.settings;
         match server.transport() {
             TransportSettings::Child(child) => {
                 let command = command(child, opening.depth);
@@ -127,10 +122,17 @@ impl Supervisor {
                 let connection = StdioConnection::open(child, opening).map_err(CallError::into_reason)?;
                 Ok(Connection::Stdio(connection))
             }
-            TransportSettings::Http(http) => {
-                let connection = HttpConnection::open(http, opening).map_err(CallError::into_reason)?;
-                Ok(Connection::Http(connection))
-            }
+            TransportSettings::Http(http) => match http.transport() {
+                HttpTransport::Streamable => {
+                    let connection = HttpConnection::open(http, opening).map_err(CallError::into_reason)?;
+                    Ok(Connection::Http(connection))
+                }
+                HttpTransport::Sse => {
+                    let connection =
+                        SseConnection::open(http, opening).await.map_err(CallError::into_reason)?;
+                    Ok(Connection::Sse(connection))
+                }
+            },
             TransportSettings::Builtin(name) => {
                 let builtin = settings.builtin(*name).ok_or("this program has no such built-in server")?;
                 Ok(Connection::Builtin(BuiltinConnection::open(server.id().clone(), builtin)))
@@ -138,9 +140,25 @@ impl Supervisor {
         }
     }
 
-    /// Greets, lists, and keeps listening until the connection fails; returns why it did.
-    async fn converse(&mut self, connection: &Connection, mail: Mail) -> String {
-        let greeting = match self.greet(connection).await {
+    fn opening(&self, inbox: Inbox) -> Opening {
+        let settings = &self.shared.settings;
+        Opening {
+            server: self.server.settings.id().clone(),
+            inbox,
+            counters: Arc::clone(&self.server.counters),
+            tasks: self.shared.tasks.clone(),
+            initialize: self.shared.initialize.clone(),
+            result_bytes: settings.result_bytes,
+            line_bytes: settings.line_bytes,
+            depth: settings.depth.saturating_add(1),
+            instances: Arc::clone(&self.shared.instances),
+        }
+    }
+
+    /// Greets, lists, and keeps listening until the connection fails; returns why it did. A server that speaks an older
+    /// transport is spoken with over another `connection`.
+    async fn converse(&mut self, connection: &mut Connection, inbox: Inbox, mail: Mail) -> String {
+        let greeting = match self.greet_anyhow(connection, inbox).await {
             Ok(greeting) => greeting,
             Err(reason) => {
                 self.known_era = None;
@@ -161,39 +179,62 @@ impl Supervisor {
         reason
     }
 
+    /// Greets the server, if need be in the transport that was there before Streamable HTTP.
+    async fn greet_anyhow(&self, connection: &mut Connection, inbox: Inbox) -> Result<Greeting, String> {
+        let refused = match self.greet(connection).await {
+            Ok(greeting) => return Ok(greeting),
+            Err(Ungreeted::Failed(reason)) => return Err(reason),
+            Err(Ungreeted::PerhapsOlder(reason)) => reason,
+        };
+        let TransportSettings::Http(http) = self.server.settings.transport() else { return Err(refused) };
+        let Ok(older) = SseConnection::open(http, self.opening(inbox)).await else { return Err(refused) };
+        let newer = std::mem::replace(connection, Connection::Sse(older));
+        newer.close(FAILED_GRACE).await;
+        self.greet(connection).await.map_err(|ungreeted| match ungreeted {
+            Ungreeted::PerhapsOlder(reason) | Ungreeted::Failed(reason) => reason,
+        })
+    }
+
     /// Lists, and lists again when something changes, until the connection fails; returns why it did.
     async fn stay_up_to_date(&self, connection: &Connection, greeting: &Greeting, mail: Mail) -> String {
         // Both ways of hearing of changes open before the listing, so that no change falls between.
-        connection.listen(&greeting.capabilities, &self.server.credential);
-        let changed = Arc::clone(&mail.lists_changed);
-        let mut subscription = pin!(subscription::keep(self.asker(connection), greeting, &changed));
+        connection.listen(&self.server.credential);
+        let Mail { queue, lists_changed, subscriptions } = mail;
+        let tenure = self.shared.watching.of(self.server.settings.id()).begin();
+        let asker = self.asker(connection);
+        let mut subscription =
+            pin!(subscription::keep(asker, greeting, &lists_changed, subscriptions, tenure));
         let listed = tokio::select! {
             biased;
             never = &mut subscription => match never {},
             listed = self.list(connection, greeting) => listed,
         };
+        let mut refresh = Refresh::new();
         match listed {
-            Ok(walked) => self.publish(walked).await,
+            Ok(walked) => refresh.ask_when_stale(self.publish(walked).await),
             Err(reason) => return reason,
         }
-        self.listen(connection, greeting, mail, subscription).await
+        self.listen(connection, greeting, (queue, &lists_changed), (subscription, refresh)).await
     }
 
-    async fn greet(&self, connection: &Connection) -> Result<Greeting, String> {
+    async fn greet(&self, connection: &Connection) -> Result<Greeting, Ungreeted> {
         if let Connection::Builtin(builtin) = connection {
             let listing = builtin.listing();
             let (version, capabilities) = (listing.version, listing.capabilities);
             return Ok(Greeting { version, capabilities, instructions: listing.instructions });
         }
         let settings = &self.server.settings;
+        let initialize = self.shared.settings.self_info.initialize_params(&connection.declared());
         let manner = Manner {
             choice: settings.era(),
             known: self.known_era,
             probe_timeout: settings.probe_timeout(),
-            initialize: std::str::from_utf8(&self.shared.initialize).expect("it was made of text"),
+            initialize: &initialize,
         };
         let greeted = timeout(GREETING_LIMIT, era::greet(self.asker(connection), &manner)).await;
-        greeted.unwrap_or_else(|_| Err(format!("it was not ready within {} s", GREETING_LIMIT.as_secs())))
+        greeted.unwrap_or_else(|_| {
+            Err(Ungreeted::Failed(format!("it was not ready within {} s", GREETING_LIMIT.as_secs())))
+        })
     }
 
     async fn list(&self, connection: &Connection, greeting: &Greeting) -> Result<Walked, String> {
@@ -205,9 +246,10 @@ impl Supervisor {
         walked.unwrap_or_else(|_| Err(format!("its listings took longer than {} s", LISTING_LIMIT.as_secs())))
     }
 
-    /// Hands out a listing; the server is ready then.
-    async fn publish(&self, walked: Walked) {
+    /// Hands out a listing; the server is ready then. Returns when the first part of it is not fresh any more.
+    async fn publish(&self, walked: Walked) -> Option<std::time::Instant> {
         let Walked { listing, findings } = walked;
+        let stale = listing.freshness.iter().filter_map(|freshness| freshness.until).min();
         let tools = listing.tools.len();
         tracing::info!(upstream = %self.server.settings.id(), tools, version = %listing.version, "upstream listed");
         self.server.update(|status| {
@@ -218,41 +260,44 @@ impl Supervisor {
             status.findings = findings;
         });
         let server = self.server.settings.id().clone();
-        self.send(UpstreamEvent::Listed { server, listing: Untrusted::new(listing) }).await;
+        self.send(UpstreamEvent::Listed { server, listing: Box::new(Untrusted::new(listing)) }).await;
         // Settled means that the listing can be received.
         self.server.update(|status| status.is_settled = true);
         self.state_changed();
+        stale
     }
 
     /// Hands on what the server says of its own accord, and lists it again when it says so. Returns why the connection
     /// ended.
-    async fn listen(
-        &self,
-        connection: &Connection,
-        greeting: &Greeting,
-        mut mail: Mail,
-        mut subscription: Pin<&mut impl Future<Output = Infallible>>,
+    async fn listen<'a>(
+        &'a self,
+        connection: &'a Connection,
+        greeting: &'a Greeting,
+        (mut queue, lists_changed): (mpsc::Receiver<Incoming>, &Notify),
+        (mut subscription, mut refresh): (
+            Pin<&mut impl Future<Output = Infallible>>,
+            Refresh<'a, Result<Walked, String>>,
+        ),
     ) -> String {
         let mut closed = pin!(connection.closed());
-        let mut refresh = Refresh::new();
         loop {
             let refreshed = tokio::select! {
                 // The queue comes last: a server that talks without end must not keep us from the rest.
                 biased;
                 reason = &mut closed => return reason,
                 listed = refresh.next(|| self.list(connection, greeting)) => listed,
-                () = mail.lists_changed.notified() => {
+                () = lists_changed.notified() => {
                     refresh.ask();
                     continue;
                 }
                 never = &mut subscription => match never {},
-                Some(incoming) = mail.queue.recv() => {
+                Some(incoming) = queue.recv() => {
                     self.hand_on(incoming);
                     continue;
                 }
             };
             match refreshed {
-                Ok(walked) => self.publish(walked).await,
+                Ok(walked) => refresh.ask_when_stale(self.publish(walked).await),
                 Err(reason) => {
                     tracing::warn!(upstream = %self.server.settings.id(), reason, "the listing was not refreshed");
                     self.server
@@ -358,14 +403,12 @@ impl Supervisor {
     }
 }
 
-/// Returns why a child ended rather than which of our writes noticed it first.
+/// Returns why a connection ended rather than which of our writes noticed it first.
 async fn root_cause(connection: &Connection, reason: String) -> String {
-    match connection {
-        Connection::Stdio(child) if child.has_ended() => {
-            timeout(CAUSE_LIMIT, child.closed()).await.unwrap_or(reason)
-        }
-        Connection::Stdio(_) | Connection::Http(_) | Connection::Builtin(_) => reason,
+    if !connection.has_ended() {
+        return reason;
     }
+    timeout(CAUSE_LIMIT, connection.closed()).await.unwrap_or(reason)
 }
 
 fn command(child: &ChildSettings, depth: u32) -> Command {

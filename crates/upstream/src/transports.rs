@@ -3,6 +3,8 @@
 
 pub(crate) mod builtin;
 pub(crate) mod http;
+mod pipe;
+pub(crate) mod sse;
 pub(crate) mod stdio;
 
 use std::sync::{
@@ -12,7 +14,7 @@ use std::sync::{
 
 use bytes::Bytes;
 use domain::{Credential, PrincipalKey, ServerId};
-use protocol::{Version, param_headers::ParamHeader};
+use protocol::{ClientCapabilities, Version, param_headers::ParamHeader};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -92,6 +94,8 @@ pub(crate) enum Connection {
     Stdio(Arc<stdio::StdioConnection>),
     /// Streamable HTTP.
     Http(Arc<http::HttpConnection>),
+    /// HTTP+SSE.
+    Sse(Arc<sse::SseConnection>),
     /// A server inside this process.
     Builtin(Arc<builtin::BuiltinConnection>),
 }
@@ -100,8 +104,9 @@ impl Connection {
     /// Sends a request and returns its reply as soon as something arrives can be awaited on it.
     pub(crate) async fn request(&self, exchange: Exchange<'_>) -> Result<ReplySource, CallError> {
         match self {
-            Self::Stdio(connection) => connection.request(&exchange).map(ReplySource::Stdio),
+            Self::Stdio(connection) => connection.request(&exchange).await.map(ReplySource::Piped),
             Self::Http(connection) => connection.request(exchange).await.map(ReplySource::Http),
+            Self::Sse(connection) => connection.request(&exchange).await.map(ReplySource::Piped),
             Self::Builtin(connection) => connection.request(&exchange).map(ReplySource::Builtin),
         }
     }
@@ -115,6 +120,7 @@ impl Connection {
         match self {
             Self::Stdio(connection) => connection.notify(method),
             Self::Http(connection) => connection.notify(method, credential).await,
+            Self::Sse(connection) => connection.notify(method, credential).await,
             Self::Builtin(_) => Ok(()),
         }
     }
@@ -124,16 +130,17 @@ impl Connection {
         match self {
             Self::Stdio(connection) => connection.tell_news(session, news),
             Self::Http(connection) => connection.tell_news(session, news),
+            Self::Sse(connection) => connection.tell_news(session, news),
             Self::Builtin(_) => {}
         }
     }
 
-    /// Begins to listen to what the server says outside calls, where that is not the connection itself. `capabilities`
-    /// is the JSON text of what the server declared.
-    pub(crate) fn listen(&self, capabilities: &[u8], credential: &Credential) {
+    /// Begins to listen to what the server says outside calls, where that is not the connection itself and no
+    /// subscription.
+    pub(crate) fn listen(&self, credential: &Credential) {
         match self {
-            Self::Http(connection) => connection.listen(capabilities, credential),
-            Self::Stdio(_) | Self::Builtin(_) => {}
+            Self::Http(connection) => connection.listen(credential),
+            Self::Stdio(_) | Self::Sse(_) | Self::Builtin(_) => {}
         }
     }
 
@@ -142,6 +149,7 @@ impl Connection {
         match self {
             Self::Stdio(connection) => connection.closed().await,
             Self::Http(connection) => connection.closed().await,
+            Self::Sse(connection) => connection.closed().await,
             Self::Builtin(_) => std::future::pending().await,
         }
     }
@@ -151,23 +159,51 @@ impl Connection {
         match self {
             Self::Stdio(connection) => connection.close(grace).await,
             Self::Http(connection) => connection.close().await,
+            Self::Sse(connection) => connection.close(),
             Self::Builtin(_) => {}
         }
     }
 
-    /// Fixes the revision that the connection speaks from now on. Only HTTP repeats it outside the messages.
+    /// Fixes the revision that the connection speaks from now on.
     pub(crate) fn speak(&self, version: Version) {
         match self {
+            Self::Stdio(connection) => connection.speak(version),
             Self::Http(connection) => connection.speak(version),
-            Self::Stdio(_) | Self::Builtin(_) => {}
+            Self::Sse(connection) => connection.speak(version),
+            Self::Builtin(_) => {}
+        }
+    }
+
+    /// Tells whether nothing can be sent over the connection any more. One that needs no lasting way to the
+    /// server is never over.
+    pub(crate) fn has_ended(&self) -> bool {
+        match self {
+            Self::Stdio(connection) => connection.has_ended(),
+            Self::Sse(connection) => connection.has_ended(),
+            Self::Http(_) | Self::Builtin(_) => false,
+        }
+    }
+
+    /// Returns what `initialize` declares on this connection. One that everybody shares is greeted before any client is
+    /// known, so that all which can be passed on is declared: what the client of a call cannot do is refused when it is
+    /// asked. Over Streamable HTTP it is only our own session that the handshake opens, in which nobody is asked.
+    pub(crate) const fn declared(&self) -> ClientCapabilities {
+        if self.is_shared() { ClientCapabilities::ALL } else { ClientCapabilities::NONE }
+    }
+
+    /// Tells whether all callers share what the server remembers of its client.
+    pub(crate) const fn is_shared(&self) -> bool {
+        match self {
+            Self::Stdio(_) | Self::Sse(_) => true,
+            Self::Http(_) | Self::Builtin(_) => false,
         }
     }
 }
 
 /// Where the events of one reply come from.
 pub(crate) enum ReplySource {
-    /// A child process.
-    Stdio(stdio::StdioReply),
+    /// A child process, or HTTP+SSE.
+    Piped(pipe::PipeReply),
     /// Streamable HTTP.
     Http(Box<http::HttpReply>),
     /// A server inside this process.
@@ -178,7 +214,7 @@ impl ReplySource {
     /// Has the request forgotten in silence when the reply is dropped: for those that must not be cancelled.
     pub(crate) fn forget_on_drop(&mut self) {
         match self {
-            Self::Stdio(reply) => reply.forget_on_drop(),
+            Self::Piped(reply) => reply.forget_on_drop(),
             Self::Http(reply) => reply.forget_on_drop(),
             Self::Builtin(_) => {}
         }
@@ -187,7 +223,7 @@ impl ReplySource {
     /// Waits for the next event. Cancel safe.
     pub(crate) async fn next(&mut self) -> Result<Event, CallError> {
         match self {
-            Self::Stdio(reply) => reply.next().await,
+            Self::Piped(reply) => reply.next().await,
             Self::Http(reply) => reply.next().await,
             Self::Builtin(reply) => reply.next().await,
         }

@@ -16,6 +16,7 @@ use domain::{Credential, ServerId};
 use guardrails::{Cleared, Untrusted};
 use parking_lot::Mutex;
 use policy::Permit;
+use protocol::ClientCapabilities;
 use tokio::{
     sync::{mpsc, watch},
     time::timeout,
@@ -30,6 +31,7 @@ use crate::{
     server::{Link, Server},
     supervisor,
     transports::Exchange,
+    watching::Watching,
 };
 
 /// Events that wait for the publisher. Notifications beyond are dropped and counted; listings wait for room.
@@ -75,6 +77,8 @@ pub(crate) struct Shared {
     pub(crate) initialize: Bytes,
     /// The gateways that this one leads to.
     pub(crate) instances: Arc<Instances>,
+    /// Who wants to hear of which resource.
+    pub(crate) watching: Watching,
 }
 
 /// Something that happened at an upstream, for the one who publishes the catalog.
@@ -85,14 +89,15 @@ pub enum UpstreamEvent {
         /// The upstream.
         server: ServerId,
         /// What it offers.
-        listing: Untrusted<Listing>,
+        listing: Box<Untrusted<Listing>>,
     },
     /// It is not to be offered any more: removed, or failed too often. `Listed` brings it back.
     Gone {
         /// The upstream.
         server: ServerId,
     },
-    /// It sent a notification that belongs to no call.
+    /// It sent a notification that belongs to no call, and not to subscriptions, which a [`Watcher`](crate::Watcher)
+    /// hears of.
     Notified {
         /// The upstream.
         server: ServerId,
@@ -115,9 +120,10 @@ impl Upstreams {
         let (events, receiver) = mpsc::channel(EVENT_CAPACITY);
         let shared = Arc::new(Shared {
             own_info: settings.self_info.to_json(),
-            initialize: settings.self_info.initialize_params(),
+            initialize: settings.self_info.initialize_params(&ClientCapabilities::NONE).into(),
             settings,
             instances: Instances::new(),
+            watching: Watching::default(),
             events,
             settling: watch::Sender::new(()),
             stop: CancellationToken::new(),
@@ -209,7 +215,7 @@ impl Upstreams {
             }
         };
         server.counters.calls.add_one();
-        server.note_caller(permit.principal());
+        server.note_caller(permit.principal(), &link);
         let first = self.send(&link, permit, request.get(), credential).await;
         let (link, sent) = match first {
             // The connection had just ended. Nothing was sent, so the next one may be used.
@@ -220,7 +226,7 @@ impl Upstreams {
             }
             sent => (link, sent),
         };
-        Ok(Reply::new(sent?, link.version.era(), ticket))
+        Ok(Reply::arriving(sent?, link.version.era(), ticket))
     }
 
     /// Returns the server that takes a call with `credential`: the configured one, or else the one that is leaving, if
@@ -288,6 +294,12 @@ impl Upstreams {
     pub fn timeout(&self, server: &ServerId) -> Duration {
         let configured = self.server(server).map(|server| server.settings.timeout());
         configured.unwrap_or(Duration::from_millis(DEFAULT_TIMEOUT_MS))
+    }
+
+    /// Returns a number that grows whenever `server` says that resources have changed, or may have and was not heard;
+    /// what was read before may not be kept. Another configuration of the server begins anew.
+    pub fn resource_changes(&self, server: &ServerId) -> u64 {
+        self.server(server).map_or(0, |server| server.counters.resource_changes.get())
     }
 
     /// Starts the servers that are configured to wait for the first request; tells whether there were any. Their
@@ -359,6 +371,17 @@ impl Upstreams {
             );
         }
         self.0.table.store(Arc::default());
+    }
+
+    /// Wakes a server and waits until it can be spoken with, as a call would.
+    pub(crate) async fn reach(&self, id: &ServerId) -> Result<(), CallError> {
+        let server = self.server(id).ok_or_else(|| CallError::NotConfigured(id.clone()))?;
+        server.link(None).await.map(|_| ())
+    }
+
+    /// Returns who wants to hear of which resource.
+    pub(crate) fn watching(&self) -> &Watching {
+        &self.0.shared.watching
     }
 
     fn server(&self, id: &ServerId) -> Option<Arc<Server>> {

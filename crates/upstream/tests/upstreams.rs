@@ -21,6 +21,8 @@ mod lives;
 mod stage;
 #[path = "upstreams/stub.rs"]
 mod stub;
+#[path = "upstreams/watching.rs"]
+mod watching;
 
 use std::{env::args_os, process::ExitCode};
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         eras::TESTS,
         http::TESTS,
         lives::TESTS,
+        watching::TESTS,
     ]
     .concat();
     let trials = tests.into_iter().map(|(name, test)| {

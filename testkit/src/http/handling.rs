@@ -15,13 +15,15 @@ use protocol::Era;
 use serde_json::{Value, json};
 use tokio::sync::broadcast;
 
-use super::body::{FakeBody, Sink};
+use super::body::FakeBody;
+use super::changes::{Change, flood, next_change};
+use super::tasks::Tasks;
 use crate::asked::Asked;
 use crate::said::{self, IdPlace, Said, TOOLS};
 use crate::{Script, Seen, SeenRequest};
 
 /// The tools that only this kind of server has.
-const OWN_TOOLS: &[&str] = &["break", "status", "session"];
+const OWN_TOOLS: &[&str] = &["break", "status", "session", "flood"];
 const SESSION: &str = "mcp-session-id";
 const JSON: &str = "application/json";
 const EVENTS: &str = "text/event-stream";
@@ -36,7 +38,10 @@ pub(super) struct Handling {
     sessions: Mutex<BTreeSet<String>>,
     next_session: AtomicU64,
     lists: AtomicU64,
-    changes: broadcast::Sender<()>,
+    /// Sessions with the resources that they subscribed to.
+    subscribed: Mutex<BTreeSet<(String, String)>>,
+    tasks: Tasks,
+    changes: broadcast::Sender<Change>,
 }
 
 /// A call that was not answered yet. Dropped, it counts as abandoned.
@@ -46,7 +51,7 @@ struct Unanswered {
 }
 
 impl Handling {
-    pub(super) fn new(script: Script, changes: broadcast::Sender<()>) -> Self {
+    pub(super) fn new(script: Script, changes: broadcast::Sender<Change>) -> Self {
         let tools = TOOLS.iter().chain(OWN_TOOLS).copied().collect();
         let (sessions, seen) = (Mutex::default(), Seen::default());
         Self {
@@ -56,6 +61,8 @@ impl Handling {
             sessions,
             next_session: AtomicU64::new(1),
             lists: AtomicU64::new(0),
+            subscribed: Mutex::default(),
+            tasks: Tasks::new(changes.clone()),
             changes,
         }
     }
@@ -63,6 +70,25 @@ impl Handling {
     /// Forgets all sessions, as a restarted server does.
     pub(super) fn forget_sessions(&self) {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.subscriptions().clear();
+    }
+
+    fn subscriptions(&self) -> std::sync::MutexGuard<'_, BTreeSet<(String, String)>> {
+        self.subscribed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// `resources/subscribe` and `resources/unsubscribe` of a session.
+    fn subscribe(&self, asked: &Asked, session: String) -> Said {
+        let uri = asked.params["uri"].as_str().unwrap_or_default().to_owned();
+        if !self.script.resources.contains(&uri) {
+            return Said::Error { code: -32002, message: "no such resource".to_owned() };
+        }
+        if asked.method == "resources/subscribe" {
+            self.subscriptions().insert((session, uri));
+        } else {
+            self.subscriptions().remove(&(session, uri));
+        }
+        Said::result(&json!({}))
     }
 
     /// Answers one request; an error closes the connection without an answer.
@@ -87,7 +113,7 @@ impl Handling {
                 Some(asked) => self.post(asked, session).await,
                 None => Ok(status(StatusCode::BAD_REQUEST)),
             },
-            Method::GET if self.knows(session.as_deref()) => Ok(self.stream()),
+            Method::GET if self.knows(session.as_deref()) => Ok(self.stream(session.unwrap_or_default())),
             Method::DELETE if self.knows(session.as_deref()) => {
                 self.sessions
                     .lock()
@@ -115,7 +141,17 @@ impl Handling {
             return Ok(status(StatusCode::ACCEPTED));
         };
         if asked.method == "subscriptions/listen" && self.script.speaks.includes(Era::Modern) {
-            return Ok(self.listen(id));
+            return Ok(self.listen(&asked, id));
+        }
+        let is_subscribing = matches!(&*asked.method, "resources/subscribe" | "resources/unsubscribe");
+        if is_subscribing && asked.era == Era::Legacy {
+            let said = self.subscribe(&asked, session.unwrap_or_default());
+            return Ok(json_response(said.message(&id, IdPlace::First)));
+        }
+        if self.script.has_tasks
+            && let Some(said) = self.tasks.answer(&asked).await
+        {
+            return Ok(json_response(said.message(&id, IdPlace::First)));
         }
         let script = self.script_now();
         match said::greeting(&script, &self.tools, &asked) {
@@ -184,13 +220,28 @@ impl Handling {
             "relist" => {
                 for _ in 0..asked.number("count").max(1) {
                     self.lists.fetch_add(1, Ordering::Relaxed);
-                    let _ = self.changes.send(());
+                    let _ = self.changes.send(Change::Tools);
                 }
                 framed(&asked, &[message(said::text(asked.era, "listed"))])
+            }
+            "update" => {
+                for _ in 0..asked.number("count").max(1) {
+                    let _ = self.changes.send(Change::Resource(asked.text("uri").to_owned()));
+                }
+                framed(&asked, &[message(said::text(asked.era, "updated"))])
+            }
+            "flood" => {
+                flood(&self.changes, session, &asked).await;
+                framed(&asked, &[message(said::text(asked.era, "flooded"))])
             }
             "twice" => {
                 let answer = said::plain_tool(&script, &asked).expect("`twice` is plain");
                 events_response(&[message(answer.clone()), message(answer)])
+            }
+            _ if self.script.has_tasks
+                && let Some(said) = self.tasks.tool(&asked, session.as_deref()) =>
+            {
+                framed(&asked, &[message(said)])
             }
             _ => {
                 let unknown = || Said::Error { code: -32602, message: "unknown tool".to_owned() };
@@ -207,39 +258,52 @@ impl Handling {
     }
 
     /// GET: what the server says of its own accord.
-    fn stream(&self) -> Response<FakeBody> {
+    fn stream(self: Arc<Self>, session: String) -> Response<FakeBody> {
         let (body, sink) = FakeBody::pieces();
         let mut changes = self.changes.subscribe();
         tokio::spawn(async move {
-            let changed = said::notification("notifications/tools/list_changed", &json!({}));
-            while next_change(&mut changes, &sink).await && sink.event(&changed).await.is_ok() {}
+            while let Some(change) = next_change(&mut changes, &sink).await {
+                let is_told = match &change {
+                    Change::Tools => true,
+                    Change::Resource(uri) => self.subscriptions().contains(&(session.clone(), uri.clone())),
+                    Change::Task { session: starter, .. } | Change::Log { session: starter, .. } => {
+                        starter.as_ref() == Some(&session)
+                    }
+                };
+                if is_told && sink.event(&change.told(Era::Legacy, &json!({}))).await.is_err() {
+                    break;
+                }
+            }
         });
         response(EVENTS, body)
     }
 
     /// `subscriptions/listen`: the same for the modern era.
-    fn listen(&self, id: Value) -> Response<FakeBody> {
+    fn listen(&self, asked: &Asked, id: Value) -> Response<FakeBody> {
         let (body, sink) = FakeBody::pieces();
         let mut changes = self.changes.subscribe();
+        let (granted, tasks) = (said::granted(&self.script, asked), self.tasks.known(asked));
         tokio::spawn(async move {
-            let meta = json!({protocol::meta::SUBSCRIPTION_ID: id});
-            let honoured = json!({"_meta": meta, "notifications": {"toolsListChanged": true}});
-            let acknowledged = said::notification("notifications/subscriptions/acknowledged", &honoured);
-            let changed = said::notification("notifications/tools/list_changed", &json!({"_meta": meta}));
+            let mut acknowledgement = said::acknowledgement(&id, &granted);
+            acknowledgement["notifications"]["taskIds"] = json!(tasks);
+            let params = json!({"_meta": {protocol::meta::SUBSCRIPTION_ID: id}});
+            let acknowledged =
+                said::notification("notifications/subscriptions/acknowledged", &acknowledgement);
             let mut told = sink.event(&acknowledged).await;
-            while told.is_ok() && next_change(&mut changes, &sink).await {
-                told = sink.event(&changed).await;
+            while told.is_ok()
+                && let Some(change) = next_change(&mut changes, &sink).await
+            {
+                match &change {
+                    Change::Resource(uri) if !granted.contains(uri) => {}
+                    Change::Task { id, .. } if !tasks.contains(id) => {}
+                    Change::Log { .. } => {}
+                    Change::Tools | Change::Resource(_) | Change::Task { .. } => {
+                        told = sink.event(&change.told(Era::Modern, &params)).await;
+                    }
+                }
             }
         });
         response(EVENTS, body)
-    }
-}
-
-/// Waits for a change; tells whether somebody still listens.
-async fn next_change(changes: &mut broadcast::Receiver<()>, sink: &Sink) -> bool {
-    tokio::select! {
-        changed = changes.recv() => !matches!(changed, Err(broadcast::error::RecvError::Closed)),
-        () = sink.gone() => false,
     }
 }
 

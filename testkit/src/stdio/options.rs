@@ -18,6 +18,8 @@ pub struct Options {
     pub raw: Option<PathBuf>,
     /// A file with further tools' names, one a line, read for each listing (`--tools`).
     pub tools: Option<PathBuf>,
+    /// The resources that it lists and tells of (`--resources`, with commas).
+    pub resources: Vec<String>,
     /// The file to which it appends its process id (`--pids`).
     pub pids: Option<PathBuf>,
     /// It ends at once with this code (`--exit-at-start`).
@@ -43,6 +45,7 @@ impl Options {
             record: None,
             raw: None,
             tools: None,
+            resources: Vec::new(),
             pids: None,
             exit_at_start: None,
             prelude: String::new(),
@@ -57,6 +60,7 @@ impl Options {
                 "--record" => options.record = Some(value().into()),
                 "--raw" => options.raw = Some(value().into()),
                 "--tools" => options.tools = Some(value().into()),
+                "--resources" => options.resources = value().split(',').map(str::to_owned).collect(),
                 "--pids" => options.pids = Some(value().into()),
                 "--exit-at-start" => options.exit_at_start = Some(value().parse().expect("an exit code")),
                 "--prelude" => options.prelude = value(),
@@ -84,6 +88,9 @@ impl Options {
     /// Builds the script in force; `version` is a tool that the last `relist` added.
     pub(super) fn script(&self, version: Option<String>) -> Script {
         let mut script = Script::new(self.speaks);
+        if !self.resources.is_empty() {
+            script = script.with_resources(self.resources.iter().cloned());
+        }
         if let Some(raw) = &self.raw {
             script.raw = std::fs::read(raw).expect("the raw result can be read").into();
         }

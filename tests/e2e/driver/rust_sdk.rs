@@ -1,26 +1,32 @@
-//! The Rust SDK, rmcp, as a client in this process.
+//! The Rust SDK, rmcp, as a client in this process. What it is told while it runs: `observer`.
 
+use std::fs::File;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use observer::{Observer, model};
+use rmcp::RoleClient;
 use rmcp::model::{
     CallToolRequest, CallToolRequestParams, ClientRequest, GetPromptRequestParams, JsonObject,
-    ProgressNotificationParam, ProtocolVersion, ReadResourceRequestParams,
+    ProtocolVersion, ReadResourceRequestParams, RequestMetaObject,
 };
 use rmcp::service::{
-    ClientLifecycleMode, NotificationContext, PeerRequestOptions, RequestHandle, RunningService,
-    ServiceError, serve_client_with_lifecycle,
+    ClientLifecycleMode, PeerRequestOptions, RequestHandle, RunningService, ServiceError,
+    serve_client_with_lifecycle,
 };
 use rmcp::transport::{StreamableHttpClientTransport, TokioChildProcess};
-use rmcp::{ClientHandler, RoleClient};
 use serde::Serialize;
 use serde_json::{Value, json};
-use tokio::sync::Notify;
 
 use super::{Era, LIMIT, Target};
 use crate::plan::Plan;
 
+mod observer;
+
+/// The longest that a step may take, so that one that hangs does not hide the others.
+const STEP: Duration = Duration::from_secs(25);
+/// The file in which a gateway that the client launches says what it has to say.
+const STDERR: &str = "rmcp.stderr";
 /// How often a step looks for the file it waits for.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -31,19 +37,32 @@ pub(super) fn run(era: Era, target: &Target, folder: &Path, plan: &Plan) -> Valu
         tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
     let report =
         runtime.block_on(async { tokio::time::timeout(LIMIT, walk(era, target, folder, plan)).await });
-    report.expect("rmcp took too long")
+    report.unwrap_or_else(|_| panic!("rmcp took too long\n--- stderr:\n{}", said(folder)))
+}
+
+/// Returns what the gateway wrote to standard error, if the client launched it.
+fn said(folder: &Path) -> String {
+    std::fs::read_to_string(folder.join(STDERR)).unwrap_or_default()
 }
 
 async fn walk(era: Era, target: &Target, folder: &Path, plan: &Plan) -> Value {
     let observer = Observer::default();
-    let client = Client { service: connect(observer.clone(), era, target, folder).await, observer };
-    let info = json!(client.service.peer().peer_info().as_deref());
+    let service = connect(observer.clone(), era, target, folder).await;
+    let info = json!(service.peer().peer_info().as_deref());
+    let is_modern = info["protocolVersion"].as_str() >= Some("2026-07-28");
+    let mut client = Client { service, observer, is_modern, meta: None };
     let mut steps = Vec::new();
     for step in plan.steps() {
         steps.push(client.step(step).await);
     }
     client.service.cancel().await.expect("the client ends");
-    json!({ "client": "rmcp", "protocol_version": info["protocolVersion"], "server": info["serverInfo"], "steps": steps })
+    json!({
+        "client": "rmcp",
+        "protocol_version": info["protocolVersion"],
+        "server": info["serverInfo"],
+        "steps": steps,
+        "stderr": said(folder),
+    })
 }
 
 async fn connect(
@@ -66,70 +85,52 @@ async fn connect(
         Target::Stdio(words) => {
             let mut command = tokio::process::Command::new(&words[0]);
             command.args(&words[1..]).current_dir(folder);
-            let transport = TokioChildProcess::new(command).expect("the gateway can be started");
+            let stderr = File::create(folder.join(STDERR)).expect("the file can be made");
+            let started = TokioChildProcess::builder(command).stderr(stderr).spawn();
+            let (transport, _) = started.expect("the gateway can be started");
             serve_client_with_lifecycle(observer, transport, lifecycle).await
         }
     };
-    service.unwrap_or_else(|error| panic!("rmcp cannot connect: {error:?}"))
-}
-
-/// Keeps the progress of the call under way; the client makes one at a time.
-#[derive(Clone, Default)]
-struct Observer {
-    events: Arc<Mutex<Vec<Value>>>,
-    news: Arc<Notify>,
+    service.unwrap_or_else(|error| panic!("rmcp cannot connect: {error:?}\n--- stderr:\n{}", said(folder)))
 }
 
 struct Client {
     service: RunningService<RoleClient, Observer>,
     observer: Observer,
-}
-
-// === impl Observer ===
-
-impl ClientHandler for Observer {
-    async fn on_progress(&self, event: ProgressNotificationParam, _context: NotificationContext<RoleClient>) {
-        self.events.lock().expect("no test panics while it holds this").push(json!(event));
-        self.news.notify_one();
-    }
-}
-
-impl Observer {
-    fn count(&self) -> usize {
-        self.events.lock().expect("no test panics while it holds this").len()
-    }
-
-    /// Waits for progress of one call. An event of an earlier call may still come in late.
-    async fn heard_of(&self, token: &Value) {
-        loop {
-            let news = self.news.notified();
-            if self
-                .events
-                .lock()
-                .expect("no test panics while it holds this")
-                .iter()
-                .any(|event| event["progressToken"] == *token)
-            {
-                return;
-            }
-            news.await;
-        }
-    }
-
-    fn take(&self) -> Vec<Value> {
-        std::mem::take(&mut *self.events.lock().expect("no test panics while it holds this"))
-    }
+    is_modern: bool,
+    /// What every call of a modern client says beside its arguments.
+    meta: Option<RequestMetaObject>,
 }
 
 // === impl Client ===
 
 impl Client {
-    async fn step(&self, step: &Value) -> Value {
-        let result = match step["do"].as_str() {
+    async fn step(&mut self, step: &Value) -> Value {
+        let result = match tokio::time::timeout(STEP, self.act(step)).await {
+            Ok(result) => result.map_err(|error| error.to_string()),
+            Err(_) => Err(format!("not done in {STEP:?}")),
+        };
+        let finished_after = self.observer.count();
+        let mut seen =
+            json!({ "do": step["do"], "progress": self.observer.take(), "finished_after": finished_after });
+        match result {
+            Ok(result) => seen["result"] = result,
+            Err(error) => seen["error"] = json!({ "message": error }),
+        }
+        seen
+    }
+
+    async fn act(&mut self, step: &Value) -> Result<Value, ServiceError> {
+        match step["do"].as_str() {
             Some("list") => self.list(step["what"].as_str().unwrap_or_default()).await,
             Some("call") => self.call(step).await,
             Some("cancel") => self.cancel(step).await,
             Some("await_file") => Ok(self.await_file(step["path"].as_str()).await),
+            Some("log_level") => self.log_level(step).await,
+            Some("listen") => self.listen(&text(step, "uri")).await,
+            Some("hear") => Ok(self.observer.hear(&text(step, "method"), &step["count"]).await),
+            Some("find") => self.find(step).await,
+            Some("repeat") => self.repeat(step).await,
             Some("read") => {
                 wire(self.service.read_resource(ReadResourceRequestParams::new(text(step, "uri"))).await)
             }
@@ -138,15 +139,7 @@ impl Client {
                 wire(self.service.get_prompt(params).await)
             }
             _ => panic!("rmcp cannot do {step}"),
-        };
-        let finished_after = self.observer.count();
-        let mut seen =
-            json!({ "do": step["do"], "progress": self.observer.take(), "finished_after": finished_after });
-        match result {
-            Ok(result) => seen["result"] = result,
-            Err(error) => seen["error"] = json!({ "message": error.to_string() }),
         }
-        seen
     }
 
     async fn list(&self, what: &str) -> Result<Value, ServiceError> {
@@ -159,8 +152,62 @@ impl Client {
         })
     }
 
+    /// Calls a tool; the SDK answers by itself what the tool asks back.
     async fn call(&self, step: &Value) -> Result<Value, ServiceError> {
-        wire(self.start(step).await?.await_response().await)
+        wire(self.service.call_tool(self.params(step)).await)
+    }
+
+    fn params(&self, step: &Value) -> CallToolRequestParams {
+        let mut params = CallToolRequestParams::new(text(step, "name")).with_arguments(arguments(step));
+        params.meta.clone_from(&self.meta);
+        params
+    }
+
+    /// Lists whenever a notification of one method has come, until an item with a name is there.
+    async fn find(&self, step: &Value) -> Result<Value, ServiceError> {
+        loop {
+            self.observer.hear(&text(step, "method"), &step["count"]).await;
+            let listed = self.list(&text(step, "what")).await?;
+            let mut items = listed.as_object().into_iter().flat_map(|lists| lists.values());
+            if items.any(|items| items.as_array().is_some_and(|items| has(items, &step["name"]))) {
+                return Ok(listed);
+            }
+        }
+    }
+
+    /// Calls a tool until it answers with a text.
+    async fn repeat(&self, step: &Value) -> Result<Value, ServiceError> {
+        loop {
+            let result = self.call(step).await?;
+            if result["content"][0]["text"] == step["text"] {
+                return Ok(result);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Modern clients ask for log messages with each request.
+    async fn log_level(&mut self, step: &Value) -> Result<Value, ServiceError> {
+        if self.is_modern {
+            self.meta = Some(model(json!({ "io.modelcontextprotocol/logLevel": step["level"] })));
+        } else {
+            #[expect(deprecated, reason = "legacy clients set it so")]
+            self.service.set_level(model(json!({ "level": step["level"] }))).await?;
+        }
+        Ok(json!({}))
+    }
+
+    /// Wants to hear of a resource and of the list of tools; legacy clients hear of lists unasked.
+    async fn listen(&self, uri: &str) -> Result<Value, ServiceError> {
+        if self.is_modern {
+            let filter = json!({ "toolsListChanged": true, "resourceSubscriptions": [uri] });
+            let subscription = self.service.listen(model(filter)).await?;
+            tokio::spawn(self.observer.clone().follow(subscription));
+        } else {
+            #[expect(deprecated, reason = "legacy clients subscribe so")]
+            self.service.subscribe(model(json!({ "uri": uri }))).await?;
+        }
+        Ok(json!({}))
     }
 
     /// Starts a call, waits until it is certainly running, and gives it up.
@@ -177,8 +224,7 @@ impl Client {
 
     /// Every request of this SDK asks for progress.
     async fn start(&self, step: &Value) -> Result<RequestHandle<RoleClient>, ServiceError> {
-        let params = CallToolRequestParams::new(text(step, "name")).with_arguments(arguments(step));
-        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
+        let request = ClientRequest::CallToolRequest(CallToolRequest::new(self.params(step)));
         self.service.send_cancellable_request(request, PeerRequestOptions::no_options()).await
     }
 
@@ -188,6 +234,10 @@ impl Client {
         }
         json!({ "there": true })
     }
+}
+
+fn has(items: &[Value], name: &Value) -> bool {
+    items.iter().any(|item| item["name"] == *name)
 }
 
 fn wire<T: Serialize>(result: Result<T, ServiceError>) -> Result<Value, ServiceError> {

@@ -23,8 +23,10 @@ pub(super) fn run(driver: Driver, era: Era, target: &Target, folder: &Path, plan
     };
     command.env("TOOLGATE_TEST_ENV", environment::home()).current_dir(folder);
     let ended = run_to_end(&mut command, LIMIT);
-    let report = serde_json::from_str(&ended.stdout).ok().filter(|_| ended.status.success());
-    report.unwrap_or_else(|| panic!("{driver:?} failed: {ended}"))
+    let report: Option<Value> = serde_json::from_str(&ended.stdout).ok().filter(|_| ended.status.success());
+    let mut report = report.unwrap_or_else(|| panic!("{driver:?} failed: {ended}"));
+    report["stderr"] = Value::String(ended.stderr);
+    report
 }
 
 fn program(driver: Driver) -> (PathBuf, &'static str) {

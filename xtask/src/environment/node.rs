@@ -1,5 +1,5 @@
-//! The Node folder: the TypeScript SDKs, the Inspector, the reference servers, and a Node 22 for what needs it.
-//! Any npm will do to install it; what runs afterwards is the Node of the folder.
+//! The Node folders, each with a Node 22 for what needs it: one with the TypeScript SDKs, the Inspector and the reference
+//! servers, one with the conformance suite. Any npm will do to install them; what runs afterwards is the folder's Node.
 
 use std::fs;
 use std::path::Path;
@@ -13,16 +13,25 @@ use crate::process::{run_logged, version};
 const MANIFEST: &str = "package.json";
 const LOCK: &str = "package-lock.json";
 
-/// Returns the one part.
-pub(super) fn part() -> Result<Part> {
-    let wanted = format!("{}\n{}", lock(MANIFEST)?, lock(LOCK)?);
-    Ok(Part { name: "node", wanted, recipe: Box::new(install) })
+/// Each folder and where its manifest and lock are, below the folder with the locks.
+const FOLDERS: &[(&str, &str)] = &[("node", ""), (super::CONFORMANCE, "conformance")];
+
+/// Returns one part per folder.
+pub(super) fn parts() -> Result<Vec<Part>> {
+    FOLDERS.iter().map(|(name, source)| part(name, source)).collect()
 }
 
-fn install(place: &Path, log: &Path) -> Result<()> {
+fn part(name: &'static str, source: &'static str) -> Result<Part> {
+    let read = |file: &str| lock(Path::new(source).join(file));
+    let wanted = format!("{}\n{}", read(MANIFEST)?, read(LOCK)?);
+    Ok(Part { name, wanted, recipe: Box::new(move |place, log| install(source, place, log)) })
+}
+
+fn install(source: &str, place: &Path, log: &Path) -> Result<()> {
     version("npm").context("npm is missing: install Node.js with npm (Debian: `apt-get install npm`)")?;
     for file in [MANIFEST, LOCK] {
-        fs::copy(locks().join(file), place.join(file)).with_context(|| format!("cannot copy {file}"))?;
+        fs::copy(locks().join(source).join(file), place.join(file))
+            .with_context(|| format!("cannot copy {file}"))?;
     }
     let arguments = ["ci", "--no-audit", "--no-fund", "--no-update-notifier"];
     run_logged("npm ci", Command::new("npm").args(arguments).current_dir(place), log)?;

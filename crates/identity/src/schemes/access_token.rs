@@ -10,7 +10,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use domain::Clock;
+use domain::{Clock, Principal, TokenId};
 
 use super::Verdict;
 use crate::{
@@ -66,6 +66,19 @@ impl AccessTokens {
         }
         let Some(file) = &self.file else { return Ok(false) };
         Ok(file.current().map_err(AuthError::TokensUnavailable)?.is_present())
+    }
+
+    /// Tells whether the token that stood for `caller` would stand for it now.
+    pub(crate) fn still_stand_for(&self, caller: &Principal, token: &TokenId) -> bool {
+        let is_good = |record: &TokenRecord| {
+            let admitted = self.admit(record);
+            admitted.is_ok_and(|now| **now.principal() == *caller)
+        };
+        if let Some(record) = self.configured.load().find_by_id(token) {
+            return is_good(record);
+        }
+        let contents = self.file.as_ref().and_then(|file| file.current().ok());
+        contents.is_some_and(|contents| contents.tokens().find_by_id(token).is_some_and(is_good))
     }
 
     fn look_up(&self, bearer: &str) -> Result<Authenticated, AuthError> {

@@ -7,7 +7,7 @@ use domain::ConfigFault;
 use super::{
     Limits, LimitsConfig, ListenConfig, ListenSettings, MAX_CONNECTIONS, MAX_IN_FLIGHT, MAX_LINE_BYTES,
     MAX_RECEIVE_TIMEOUT_MS, MAX_REQUEST_BYTES, MAX_RESULT_BYTES, MAX_SESSION_IDLE_MS, MAX_SESSIONS,
-    MAX_SSE_KEEP_ALIVE_MS,
+    MAX_SSE_KEEP_ALIVE_MS, MAX_STALL_MS, MIN_STALL_MS,
 };
 
 /// A smaller message bound would refuse the protocol's own handshake.
@@ -59,6 +59,7 @@ impl LimitsConfig {
             header_timeout: Duration::from_millis(self.header_timeout_ms),
             body_timeout: Duration::from_millis(self.body_timeout_ms),
             sse_keep_alive: Duration::from_millis(self.sse_keep_alive_ms),
+            stall: Duration::from_millis(self.stall_ms),
             in_flight: count(self.in_flight.into()),
             connections: count(self.connections.into()),
         })
@@ -74,6 +75,7 @@ impl LimitsConfig {
             ("header_timeout_ms", self.header_timeout_ms, 1, MAX_RECEIVE_TIMEOUT_MS),
             ("body_timeout_ms", self.body_timeout_ms, 1, MAX_RECEIVE_TIMEOUT_MS),
             ("sse_keep_alive_ms", self.sse_keep_alive_ms, 100, MAX_SSE_KEEP_ALIVE_MS),
+            ("stall_ms", self.stall_ms, MIN_STALL_MS, MAX_STALL_MS),
             ("in_flight", self.in_flight.into(), 1, MAX_IN_FLIGHT.into()),
             ("connections", self.connections.into(), 1, MAX_CONNECTIONS.into()),
         ];

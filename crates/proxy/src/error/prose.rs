@@ -23,10 +23,13 @@ pub(super) fn of(failure: &Failure, asked: &Asked) -> String {
             format!("Tool execution failed: Failed to call tool {tool} on server {server}: {failure}")
         }
         Failure::UnknownMethod
+        | Failure::NoSubscriptions(_)
         | Failure::Params(_)
+        | Failure::State(_)
         | Failure::Blocked(_)
         | Failure::Audit
         | Failure::Overloaded { .. }
+        | Failure::Subscriptions { .. }
         | Failure::Cancelled
         | Failure::NeedsInput { .. }
         | Failure::Internal

@@ -1,4 +1,5 @@
-//! One client connection: HTTP/1.1 or HTTP/2, bounded in header time and number, ended gracefully.
+//! One client connection: HTTP/1.1 or HTTP/2, bounded in header time, in the patience with one that does not read
+//! (`http/patient.rs`) and in number, ended gracefully.
 
 use std::{
     convert::Infallible,
@@ -17,7 +18,7 @@ use hyper_util::{
 };
 use tokio::net::TcpStream;
 
-use super::{guard::Guard, service};
+use super::{guard::Guard, patient::Patient, service, sse::OpenStreams};
 use crate::{Proxy, config::ListenSettings};
 
 /// HTTP/2 streams of one connection; as many as common clients open at most.
@@ -37,13 +38,19 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 pub struct Connections {
     proxy: Arc<Proxy>,
     guard: Guard,
+    streams: Arc<OpenStreams>,
     open: AtomicUsize,
 }
 
 impl Connections {
     /// Makes the connections of a listener that is bound to `bound`.
     pub fn new(proxy: Arc<Proxy>, bound: SocketAddr, listen: &ListenSettings) -> Arc<Self> {
-        Arc::new(Self { proxy, guard: Guard::new(bound, listen), open: AtomicUsize::new(0) })
+        Arc::new(Self {
+            proxy,
+            guard: Guard::new(bound, listen),
+            streams: Arc::default(),
+            open: AtomicUsize::new(0),
+        })
     }
 
     /// Waits until the gateway stops and every tracked connection and call has ended. Then tells the
@@ -59,6 +66,10 @@ impl Connections {
 
     pub(super) const fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    pub(super) const fn streams(&self) -> &Arc<OpenStreams> {
+        &self.streams
     }
 
     /// Takes a place among the open connections; `None` when all are taken.
@@ -105,6 +116,7 @@ async fn run(connections: Arc<Connections>, stream: TcpStream, peer: SocketAddr,
         let connections = connections.clone();
         async move { Ok::<_, Infallible>(service::serve(connections, peer, request).await) }
     });
+    let stream = Patient::new(stream, connections.proxy.limits.stall());
     let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), serving));
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

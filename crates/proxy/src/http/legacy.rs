@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use protocol::{Message, Notification, Object, Request, RequestId, Version, encode};
+use protocol::{Message, Notification, Request, RequestId, Version, encode};
 
 use super::{
     body::ReplyBody,
@@ -14,10 +14,9 @@ use super::{
 use crate::{
     Proxy,
     admission::{Admission, Client, Viewpoint},
-    methods,
+    methods, notified,
     session::{Opening, Session},
 };
-use upstream::{News, SharedSession};
 
 /// The header that names a session.
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
@@ -30,7 +29,7 @@ pub(super) async fn post(
     message: Message,
     extent: Extent,
 ) -> Result<Response<ReplyBody>, Refusal> {
-    check_version(headers, &message)?;
+    check_version(headers, id_of(&message))?;
     match message {
         Message::Request(request) if &*request.method == "initialize" => {
             initialize(proxy, viewpoint, &request)
@@ -52,22 +51,9 @@ pub(super) async fn post(
     }
 }
 
-/// Takes a client's notification. The others mean nothing to the gateway.
-pub(crate) fn notified(proxy: &Proxy, session: &Arc<Session>, note: &Notification) {
-    match &*note.method {
-        "notifications/cancelled" => cancel(session, note),
-        "notifications/roots/list_changed" => {
-            proxy.upstreams.tell(&(Arc::clone(session) as SharedSession), News::Roots);
-        }
-        _ => {}
-    }
-}
-
-fn cancel(session: &Session, note: &Notification) {
-    let params = note.params.as_deref().and_then(|params| Object::parse(params, &["requestId"]).ok());
-    if let Some(id) = params.and_then(|params| RequestId::from_json(params.get("requestId")?)) {
-        session.cancellable().cancel(&id);
-    }
+/// Takes a client's notification.
+pub(super) fn notified(proxy: &Proxy, session: &Arc<Session>, note: &Notification) {
+    notified::take(proxy, Some(session), session.cancellable(), note);
 }
 
 /// DELETE: ends a session.
@@ -125,15 +111,18 @@ fn initialize(
 }
 
 /// `MCP-Protocol-Version` may be absent (then it is 2025-03-26 or older); a revision that we do not speak is refused.
-fn check_version(headers: &HeaderMap, message: &Message) -> Result<(), Refusal> {
+pub(super) fn check_version(headers: &HeaderMap, id: Option<&RequestId>) -> Result<(), Refusal> {
     let Some(value) = headers.get("mcp-protocol-version") else { return Ok(()) };
     let text = value.to_str().unwrap_or("?");
     if text.parse::<Version>().is_ok() {
         return Ok(());
     }
-    let id = match message {
-        Message::Request(request) => Some(request.id.clone()),
+    Err(Refusal::Version { id: id.cloned(), requested: crate::error::shown(text) })
+}
+
+const fn id_of(message: &Message) -> Option<&RequestId> {
+    match message {
+        Message::Request(request) => Some(&request.id),
         Message::Notification(_) | Message::Response(_) => None,
-    };
-    Err(Refusal::Version { id, requested: crate::error::shown(text) })
+    }
 }

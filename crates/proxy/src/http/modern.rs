@@ -80,7 +80,8 @@ fn declared_version(request: &Request) -> Result<String, Refusal> {
 
 /// `Mcp-Name` repeats the name or URI that routes the request, and is absent from other requests or ignored there.
 fn check_name(headers: &HeaderMap, request: &Request) -> Result<(), Refusal> {
-    let Some(member) = method(&request.method).and_then(|row| row.name_header) else { return Ok(()) };
+    let row = method(&request.method).filter(|row| row.exists_in(Era::Modern));
+    let Some(member) = row.and_then(|row| row.name_header) else { return Ok(()) };
     let params = request.params.as_deref().unwrap_or(b"{}");
     // Parameters that cannot be read are refused as such, later and with their own code.
     let Ok(params) = Object::parse(params, &[member]) else { return Ok(()) };

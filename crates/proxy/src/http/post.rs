@@ -1,4 +1,4 @@
-//! POST: one JSON-RPC message of either era.
+//! POST: one JSON-RPC message of either era; what holds several is `batch`'s.
 
 use std::sync::Arc;
 
@@ -6,10 +6,11 @@ use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use protocol::{Malformed, Message};
 
-use super::{body::ReplyBody, legacy, modern, receive, refusal::Refusal, reply, rings};
+use super::{batch, body::ReplyBody, legacy, modern, receive, refusal::Refusal, reply, rings};
 use crate::{
     Proxy,
     admission::{Admission, Client, Viewpoint},
+    batch::is_batch,
 };
 
 /// What the client can take as an answer.
@@ -46,8 +47,8 @@ pub(super) async fn post(
     let passed = rings::passed(request.headers())?;
     let (head, body) = request.into_parts();
     let body = receive::receive(body, proxy.limits.request_bytes(), proxy.limits.body_timeout()).await?;
-    if body.trim_ascii_start().first() == Some(&b'[') {
-        return Err(Refusal::Batch);
+    if is_batch(&body) {
+        return batch::post(proxy, &viewpoint, &head.headers, &body, Extent { accepts, passed });
     }
     let message = Message::parse(&body).map_err(Refusal::Malformed)?;
     match message {
@@ -83,7 +84,7 @@ pub(super) fn accepted() -> Response<ReplyBody> {
 }
 
 /// Reads every line of `Accept`. A missing header, or one for anything, stands for both forms, as older clients send it.
-fn accepts(headers: &HeaderMap) -> Result<Accepts, Refusal> {
+pub(super) fn accepts(headers: &HeaderMap) -> Result<Accepts, Refusal> {
     if !headers.contains_key(header::ACCEPT) {
         return Ok(Accepts::Both);
     }

@@ -35,6 +35,9 @@ pub(super) enum Refusal {
     /// The client accepts neither JSON nor an event stream.
     #[error("the client must accept application/json or text/event-stream")]
     NotAcceptable,
+    /// HTTP+SSE: the client does not accept an event stream, and everything comes to it on one.
+    #[error("the client must accept text/event-stream")]
+    EventsNotAcceptable,
     /// The body is larger than allowed.
     #[error("the body is larger than {limit} bytes")]
     TooLarge {
@@ -50,8 +53,8 @@ pub(super) enum Refusal {
     /// The body is no JSON-RPC message.
     #[error("{0}")]
     Malformed(Malformed),
-    /// A batch. Only revision 2025-03-26 has them, and clients need not send any.
-    #[error("batches are not supported; send one message at a time")]
+    /// A batch of a client whose revision has none.
+    #[error("this protocol version has no batches; send one message at a time")]
     Batch,
     /// A legacy request without a session.
     #[error("`Mcp-Session-Id` is missing; send `initialize` first")]
@@ -59,12 +62,21 @@ pub(super) enum Refusal {
     /// A session that is not there, or not this caller's.
     #[error("unknown session; send `initialize` again")]
     UnknownSession(Option<RequestId>),
+    /// HTTP+SSE: the address of a message names no stream.
+    #[error("`sessionId` is missing; post to the address that the stream began with")]
+    NoStream,
+    /// HTTP+SSE: a stream that is not there, or not this caller's.
+    #[error("unknown stream; open it again")]
+    UnknownStream,
     /// As many sessions as there may be.
     #[error("too many sessions")]
     TooManySessions(RequestId),
     /// As many standing streams as there may be.
     #[error("too many open streams")]
     TooManyStreams,
+    /// The system has no random bytes to name a stream with.
+    #[error("the system has no random bytes")]
+    NoRandomness,
     /// The revision is unknown.
     #[error("unsupported protocol version")]
     Version {
@@ -111,14 +123,17 @@ impl Refusal {
             Self::Framing => "ambiguous_framing",
             Self::Unauthorized(_) => "auth_failed",
             Self::MediaType => "media_type",
-            Self::NotAcceptable => "not_acceptable",
+            Self::NotAcceptable | Self::EventsNotAcceptable => "not_acceptable",
             Self::TooLarge { .. } => "request_too_large",
             Self::TooSlow => "request_too_slow",
             Self::BrokenBody => "broken_body",
             Self::Malformed(_) | Self::Batch => "malformed",
-            Self::NoSession(_) | Self::UnknownSession(_) => "unknown_session",
+            Self::NoSession(_) | Self::UnknownSession(_) | Self::NoStream | Self::UnknownStream => {
+                "unknown_session"
+            }
             Self::TooManySessions(_) => "too_many_sessions",
             Self::TooManyStreams => "too_many_streams",
+            Self::NoRandomness => "no_randomness",
             Self::Version { .. } => "unsupported_version",
             Self::HeaderMismatch { .. } => "header_mismatch",
             Self::Meta { .. } => "invalid_meta",
@@ -134,23 +149,25 @@ impl Refusal {
 
     const fn status(&self) -> StatusCode {
         match self {
-            Self::NotFound | Self::UnknownSession(_) => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::UnknownSession(_) | Self::UnknownStream => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Host | Self::Origin => StatusCode::FORBIDDEN,
             Self::Unauthorized(_) => StatusCode::UNAUTHORIZED,
             Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
+            Self::NotAcceptable | Self::EventsNotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooManySessions(_) | Self::TooManyStreams | Self::ShuttingDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::NoRandomness => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Ring { .. } => StatusCode::LOOP_DETECTED,
             Self::Framing
             | Self::BrokenBody
             | Self::Malformed(_)
             | Self::Batch
             | Self::NoSession(_)
+            | Self::NoStream
             | Self::Version { .. }
             | Self::HeaderMismatch { .. }
             | Self::Meta { .. } => StatusCode::BAD_REQUEST,
@@ -214,12 +231,16 @@ impl Refusal {
             | Self::Unauthorized(_)
             | Self::MediaType
             | Self::NotAcceptable
+            | Self::EventsNotAcceptable
             | Self::TooLarge { .. }
             | Self::TooSlow
             | Self::BrokenBody
             | Self::Batch
             | Self::Ring { .. }
             | Self::TooManyStreams
+            | Self::NoRandomness
+            | Self::NoStream
+            | Self::UnknownStream
             | Self::ShuttingDown => error(None, code::INVALID_REQUEST),
         }
     }

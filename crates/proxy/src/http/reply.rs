@@ -1,20 +1,26 @@
 //! From an answer to an HTTP response: JSON while there is a single message, an event stream as soon as there are
-//! several or the call is slow (`reply/flow.rs`). A legacy client that goes away does not cancel its call; a modern
-//! one does.
+//! several or the call is slow (`reply/flow.rs`). A legacy client that goes away does not cancel its call, and may come
+//! back for the rest of its events (`session/events`); a modern one does.
 
+mod delivery;
 mod flow;
-mod watched;
+mod framing;
+pub(super) mod watched;
 
-use std::{io, panic::AssertUnwindSafe, pin::Pin, pin::pin, sync::Arc};
+use std::{io, panic::AssertUnwindSafe, pin::Pin, pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use flow::{Flow, Framing};
+use delivery::Recipient;
+pub(super) use delivery::greeting;
+use flow::Flow;
+use framing::Framing;
 use futures_util::{FutureExt, Stream};
+use guardrails::Cleared;
 use http::{HeaderValue, Response, StatusCode, header};
-use protocol::{Era, Request, RequestId, encode, sse};
-use tokio::time::timeout;
-use upstream::ResultStream;
-use watched::{PATIENCE, Watched};
+use protocol::{Era, Request, RequestId, Version, encode, sse};
+use tokio::time::{Instant, sleep_until, timeout};
+use upstream::{Event, ResultStream};
+use watched::{Patience, Watched};
 
 use super::{body::ReplyBody, post::Accepts};
 use crate::{
@@ -27,7 +33,7 @@ use crate::{
     methods::{self, Answer, Listening},
     places::Place,
     proxy::standing_streams,
-    session::Entry,
+    session::{Entry, Questions, Session},
 };
 
 /// Everything that the answer to one request needs while it is on its way. It lives as long as the answer: until then
@@ -40,8 +46,16 @@ struct Replying {
     accepts: Accepts,
     /// Makes the request cancellable by its client; the modern era cancels by going away.
     entry: Option<Entry>,
+    /// The legacy client's session.
+    session: Option<Arc<Session>>,
+    /// What the server asked the client so far; forgotten with the answer.
+    questions: Questions,
     _place: Place,
 }
+
+/// How long an answer may take before its response begins as a stream that can be taken up again. Most are there by
+/// then, and one message is cheaper.
+const PRIMED_AFTER: Duration = Duration::from_millis(500);
 
 /// An answer on its way. It is boxed, because a slow one moves into the body of its response.
 type Answering = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -52,6 +66,8 @@ enum Outcome {
     Failed(Failure),
     /// A single message.
     Message(Bytes),
+    /// The upstream's own error, with its HTTP status.
+    Refused(StatusCode, Bytes),
     /// A single message, large and still arriving.
     Large(Box<Running>, Vec<u8>, ResultStream),
     /// Several messages, the first of which is here.
@@ -76,13 +92,15 @@ pub(super) async fn respond(
             return json(StatusCode::OK, ReplyBody::Whole(message));
         }
     };
-    let session = admission.client().session.as_ref();
+    let session = admission.client().session.clone();
     let replying = Arc::new(Replying {
         id: request.id.clone(),
         era,
         is_tool_call,
         accepts,
-        entry: session.map(|session| session.cancellable().enter(&request.id)),
+        entry: session.as_ref().map(|session| session.cancellable().enter(&request.id)),
+        session,
+        questions: Questions::default(),
         _place: place,
         proxy,
     });
@@ -120,7 +138,8 @@ fn place(proxy: &Proxy, request: &Request) -> Result<Place, Failure> {
     place.ok_or(Failure::Overloaded { limit })
 }
 
-fn json(status: StatusCode, body: ReplyBody) -> Response<ReplyBody> {
+/// Builds a response of one JSON text.
+pub(super) fn json(status: StatusCode, body: ReplyBody) -> Response<ReplyBody> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -132,14 +151,22 @@ impl Replying {
     /// its response now and follows in the body.
     async fn run(self: Arc<Self>, admission: Admission, request: Request) -> Response<ReplyBody> {
         let mut answering: Answering = Box::pin(Arc::clone(&self).outcome(admission, request));
-        let quiet = self.proxy.limits.sse_keep_alive();
-        match timeout(quiet, guarded(answering.as_mut())).await {
+        match timeout(self.patience(), guarded(answering.as_mut())).await {
             Ok(outcome) => self.respond_with(outcome),
             Err(_) => {
                 let framing = self.framing_of_several();
-                self.flowing(Flow::answering(answering, framing))
+                self.flowing(Flow::answering(answering), framing)
             }
         }
+    }
+
+    /// Returns how long the response waits for its answer: as long as a quiet connection may stay quiet. Where a broken
+    /// stream can be taken up again from its first event on, it begins soon.
+    fn patience(&self) -> Duration {
+        let quiet = self.proxy.limits.sse_keep_alive();
+        let is_primed =
+            self.session.as_ref().is_some_and(|session| session.version() >= Version::V2025_11_25);
+        if is_primed && self.accepts == Accepts::Both { quiet.min(PRIMED_AFTER) } else { quiet }
     }
 
     /// Answers the request unless its client cancels it.
@@ -162,33 +189,67 @@ impl Replying {
     }
 
     async fn first(&self, mut running: Box<Running>) -> Outcome {
-        match running.next().await.map(|event| answer::encode_event(event, &self.id, &running)) {
-            Ok(Encoded::Final(message)) => Outcome::Message(message),
-            Ok(Encoded::Streamed(head, stream)) => Outcome::Large(running, head, stream),
-            Ok(Encoded::Message(message)) => Outcome::Several(running, message),
-            Err(failure) => Outcome::Failed(failure),
+        loop {
+            match running.next().await.map(|event| self.encode_event(event, &running)) {
+                Ok(Encoded::Final(message)) => return Outcome::Message(message),
+                Ok(Encoded::Refused(status, message)) => return Outcome::Refused(status, message),
+                Ok(Encoded::Streamed(head, stream)) => return Outcome::Large(running, head, stream),
+                Ok(Encoded::Message(message)) if message.is_empty() => {}
+                Ok(Encoded::Message(message)) => return Outcome::Several(running, message),
+                Err(failure) => return Outcome::Failed(failure),
+            }
+        }
+    }
+
+    /// Encodes an event of the answer. A server's request is put to the client here, because it is forgotten with the
+    /// answer; where the answer cannot carry it, the client's standing stream does.
+    fn encode_event(&self, event: Cleared<Event>, running: &Running) -> Encoded {
+        let (Event::Request(_), Some(session)) = (event.get(), &self.session) else {
+            return answer::encode_event(event, &self.id, running);
+        };
+        let Event::Request(request) = event.into_inner() else { return Encoded::Message(Bytes::new()) };
+        Encoded::Message(match self.framing_of_several() {
+            Framing::Events => {
+                let question = session.asked().ask(request);
+                question.map(|question| self.questions.add(question, session.asked())).unwrap_or_default()
+            }
+            Framing::Json => {
+                session.ask_outside(request, &self.questions);
+                Bytes::new()
+            }
+        })
+    }
+
+    /// Waits until a server takes a question back that this answer carried; returns what the client is to be told.
+    async fn withdrawn(&self) -> Bytes {
+        match (&self.session, self.framing_of_several()) {
+            (Some(session), Framing::Events) => self.questions.withdrawn(session.asked()).await,
+            (Some(_) | None, _) => std::future::pending().await,
         }
     }
 
     fn respond_with(self: Arc<Self>, outcome: Outcome) -> Response<ReplyBody> {
         match outcome {
-            Outcome::Failed(failure) => self.failed(&failure),
-            Outcome::Message(message) => self.single(StatusCode::OK, &message),
+            Outcome::Failed(failure) => {
+                let (status, _) = failure.response(&self.id, self.era);
+                let message = self.encode_failure(&failure);
+                self.single(status, message)
+            }
+            Outcome::Message(message) => self.single(StatusCode::OK, message),
+            Outcome::Refused(status, message) => self.single(status, message),
             Outcome::Large(running, head, stream) => {
                 let framing = self.framing_of_one();
-                self.flowing(Flow::large(running, head, stream, framing))
+                self.flowing(Flow::large(running, head, stream), framing)
             }
             Outcome::Several(running, first) => {
                 let framing = self.framing_of_several();
-                self.flowing(Flow::several(running, first, framing))
+                self.flowing(Flow::several(running, first), framing)
             }
-            Outcome::Listening(listening) => events(ReplyBody::stream(listen(self, listening))),
+            Outcome::Listening(listening) => {
+                let patience = Patience::with_standing(&self.proxy.limits);
+                events(ReplyBody::stream(Watched::new(listen(self, listening), patience)))
+            }
         }
-    }
-
-    fn failed(&self, failure: &Failure) -> Response<ReplyBody> {
-        let (status, _) = failure.response(&self.id, self.era);
-        self.single(status, &self.encode_failure(failure))
     }
 
     fn encode_failure(&self, failure: &Failure) -> Bytes {
@@ -196,27 +257,31 @@ impl Replying {
     }
 
     /// Builds the response of a single message. An event stream has no other status than 200.
-    fn single(&self, status: StatusCode, message: &Bytes) -> Response<ReplyBody> {
-        match self.framing_of_one() {
-            Framing::Events if status == StatusCode::OK => {
-                events(ReplyBody::Whole(sse::encode(message).into()))
+    fn single(self: Arc<Self>, status: StatusCode, message: Bytes) -> Response<ReplyBody> {
+        match (self.framing_of_one(), &self.session) {
+            (Framing::Events, Some(_)) if status == StatusCode::OK => {
+                self.flowing(Flow::single(message), Framing::Events)
             }
-            Framing::Events | Framing::Json => json(status, ReplyBody::Whole(message.clone())),
+            (Framing::Events, None) if status == StatusCode::OK => {
+                events(ReplyBody::Whole(sse::encode(&message).into()))
+            }
+            (Framing::Events | Framing::Json, _) => json(status, ReplyBody::Whole(message)),
         }
     }
 
     /// Builds the response of an answer that is written while it arrives.
-    fn flowing(self: Arc<Self>, flow: Flow) -> Response<ReplyBody> {
-        let (era, tasks, framing) = (self.era, self.proxy.drain.tasks().clone(), flow.framing());
-        let chunks = futures_util::stream::unfold((self, flow), |(replying, mut flow)| async move {
-            let chunk = flow.next_chunk(&replying).await?;
-            Some((chunk, (replying, flow)))
-        });
-        let chunks = Watched::new(chunks, PATIENCE);
-        let body = match era {
-            Era::Modern => ReplyBody::stream(chunks),
-            Era::Legacy => ReplyBody::stream(Detached::stream(tasks, chunks)),
+    fn flowing(self: Arc<Self>, flow: Flow, framing: Framing) -> Response<ReplyBody> {
+        let recipient = Recipient {
+            session: self.session.clone(),
+            request: self.id.clone(),
+            tasks: self.proxy.drain.tasks().clone(),
+            patience: Patience::with_answers(&self.proxy.limits),
         };
+        let pieces = futures_util::stream::unfold((self, flow), |(replying, mut flow)| async move {
+            let piece = flow.next_piece(&replying).await?;
+            Some((piece, (replying, flow)))
+        });
+        let body = recipient.body(pieces, framing);
         match framing {
             Framing::Json => json(StatusCode::OK, body),
             Framing::Events => events(body),
@@ -250,6 +315,14 @@ impl Replying {
     }
 }
 
+impl Drop for Replying {
+    fn drop(&mut self) {
+        if let Some(session) = &self.session {
+            self.questions.forget(session.asked());
+        }
+    }
+}
+
 /// A panic fails this request and no other.
 async fn guarded(answering: Pin<&mut (dyn Future<Output = Outcome> + Send)>) -> Outcome {
     AssertUnwindSafe(answering).catch_unwind().await.unwrap_or_else(|_| {
@@ -258,23 +331,32 @@ async fn guarded(answering: Pin<&mut (dyn Future<Output = Outcome> + Send)>) -> 
     })
 }
 
-/// A modern client's subscription as an event stream. It ends with its final answer when the gateway stops.
+/// A modern client's subscription as an event stream. It ends with its final answer when the gateway stops, and without
+/// one when its caller may not listen any more.
 fn listen(
     replying: Arc<Replying>,
     listening: Box<Listening>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    futures_util::stream::unfold((replying, Some(listening)), |(replying, listening)| async move {
-        let mut listening = listening?;
+    let due = Instant::now() + replying.proxy.limits.sse_keep_alive();
+    let standing = Some((listening, due));
+    futures_util::stream::unfold((replying, standing), |(replying, standing)| async move {
+        let (mut listening, mut due) = standing?;
         let proxy = &replying.proxy;
-        let quiet = proxy.limits.sse_keep_alive();
         let chunk = tokio::select! {
-            messages = listening.next(proxy) => messages.iter().flat_map(|message| sse::encode(message)).collect(),
-            () = tokio::time::sleep(quiet) => sse::KEEP_ALIVE.to_vec(),
+            biased;
             () = proxy.drain.stopping().cancelled() => {
                 let end = sse::encode(&listening.end());
                 return Some((Ok(end.into()), (replying, None)));
             }
+            () = sleep_until(due) => {
+                due = Instant::now() + proxy.limits.sse_keep_alive();
+                if !proxy.identity.still_vouches(listening.caller()) {
+                    return None;
+                }
+                sse::KEEP_ALIVE.to_vec()
+            }
+            messages = listening.next(proxy) => messages.iter().flat_map(|message| sse::encode(message)).collect(),
         };
-        Some((Ok(Bytes::from(chunk)), (replying, Some(listening))))
+        Some((Ok(Bytes::from(chunk)), (replying, Some((listening, due)))))
     })
 }

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use identity::{AuthError, Authenticated, Peer, Presented};
 
 use super::{
-    body::ReplyBody, connection::Connections, health, legacy, post, refusal::Refusal, rings, streams,
+    body::ReplyBody, connection::Connections, health, legacy, post, refusal::Refusal, rings, sse, streams,
 };
 use crate::{
     Proxy,
@@ -19,6 +19,10 @@ use crate::{
 /// Where a path leads.
 enum Place {
     Endpoint(View),
+    /// Where a stream of HTTP+SSE is opened.
+    Stream(View),
+    /// Where its messages are posted.
+    Messages(View),
     Health,
     Ready,
 }
@@ -62,7 +66,23 @@ async fn answer(
             let caller = authenticate(proxy, peer, request.headers())?;
             endpoint(proxy, Viewpoint { caller, door: Door::Http, view }, request).await
         }
+        Place::Stream(view) => {
+            let caller = authenticate(proxy, peer, request.headers())?;
+            let viewpoint = Viewpoint { caller, door: Door::Sse, view };
+            only(&Method::GET, &request)?;
+            sse::open(proxy, connections.streams(), viewpoint, request.uri(), request.headers())
+        }
+        Place::Messages(view) => {
+            let caller = authenticate(proxy, peer, request.headers())?;
+            let viewpoint = Viewpoint { caller, door: Door::Sse, view };
+            only(&Method::POST, &request)?;
+            sse::message(proxy, connections.streams(), viewpoint, request).await
+        }
     }
+}
+
+fn only(method: &Method, request: &Request<Incoming>) -> Result<(), Refusal> {
+    if request.method() == method { Ok(()) } else { Err(Refusal::MethodNotAllowed) }
 }
 
 async fn endpoint(
@@ -82,13 +102,25 @@ async fn endpoint(
 fn place(path: &str) -> Option<Place> {
     match path {
         "/mcp" => Some(Place::Endpoint(View::All)),
+        "/sse" => Some(Place::Stream(View::All)),
+        "/messages" => Some(Place::Messages(View::All)),
         "/health" => Some(Place::Health),
         "/ready" => Some(Place::Ready),
         _ => {
-            let name = path.strip_prefix("/mcp/").filter(|name| !name.contains('/'))?;
-            ServerId::new(percent_decoded(name)?).ok().map(|server| Place::Endpoint(View::Server(server)))
+            let rest = path.strip_prefix("/mcp/")?;
+            match rest.split_once('/') {
+                None => server(rest).map(Place::Endpoint),
+                Some((name, "sse")) => server(name).map(Place::Stream),
+                Some((name, "messages")) => server(name).map(Place::Messages),
+                Some(_) => None,
+            }
         }
     }
+}
+
+/// Reads the path segment that names a server.
+fn server(segment: &str) -> Option<View> {
+    ServerId::new(percent_decoded(segment)?).ok().map(View::Server)
 }
 
 /// Decodes `%XX` in a path segment; `None` when it is malformed or no UTF-8.
@@ -120,7 +152,7 @@ fn authenticate(proxy: &Proxy, peer: SocketAddr, headers: &HeaderMap) -> Result<
 }
 
 /// Returns the token of `Authorization: Bearer`; anything else in that header is an empty token, which nobody has.
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let first = values.next()?;
     let text = first.to_str().unwrap_or_default();
@@ -140,6 +172,10 @@ mod tests {
         let leads = |path: &str| match place(path) {
             Some(Place::Endpoint(View::All)) => "all".to_owned(),
             Some(Place::Endpoint(View::Server(server))) => server.to_string(),
+            Some(Place::Stream(View::All)) => "stream of all".to_owned(),
+            Some(Place::Stream(View::Server(server))) => format!("stream of {server}"),
+            Some(Place::Messages(View::All)) => "messages of all".to_owned(),
+            Some(Place::Messages(View::Server(server))) => format!("messages of {server}"),
             Some(Place::Health) => "health".to_owned(),
             Some(Place::Ready) => "ready".to_owned(),
             None => "nowhere".to_owned(),
@@ -150,6 +186,14 @@ mod tests {
             ("/mcp/my%20server", "my server"),
             ("/mcp/", "nowhere"),
             ("/mcp/a/b", "nowhere"),
+            ("/sse", "stream of all"),
+            ("/messages", "messages of all"),
+            ("/mcp/sse", "sse"),
+            ("/mcp/my%20server/sse", "stream of my server"),
+            ("/mcp/git/messages", "messages of git"),
+            ("/mcp//sse", "nowhere"),
+            ("/mcp/a/b/sse", "nowhere"),
+            ("/sse/", "nowhere"),
             ("/mcp/%zz", "nowhere"),
             ("/mcp/%0a", "nowhere"),
             ("/metrics", "nowhere"),

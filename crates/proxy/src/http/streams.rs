@@ -1,16 +1,36 @@
-//! GET: a legacy client's standing stream, on which it hears of changes.
+//! GET: a legacy client's standing stream, on which it hears what belongs to no request; or, with `Last-Event-ID`, a
+//! stream that broke and goes on where it was (specification 2025-11-25, transports, resumability).
+//!
+//! An id that means nothing here, because it is too old or of another session, gives nothing: in place of a standing
+//! stream a new one begins, in place of an answer there is a stream without an event. A 404 would say that the session is
+//! over.
 
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::Stream;
 use http::{HeaderMap, Response};
+use identity::Authenticated;
 use protocol::sse;
+use tokio::time::{Instant, sleep_until};
 
-use super::{body::ReplyBody, legacy, post, refusal::Refusal, reply};
-use crate::{Proxy, admission::Viewpoint, places::Place, standing::Standing};
+use super::{
+    body::ReplyBody,
+    legacy, post,
+    refusal::Refusal,
+    reply::{
+        self,
+        watched::{Patience, Watched},
+    },
+};
+use crate::{
+    Proxy,
+    admission::Viewpoint,
+    places::Place,
+    session::{EventId, Greeting, Leaving, Listener, Piece, Session, StreamKind},
+};
 
-/// Opens the standing stream of a session.
+/// Opens a standing stream of a session, or goes on with a stream that broke.
 pub(super) fn open(
     proxy: &Arc<Proxy>,
     viewpoint: &Viewpoint,
@@ -22,29 +42,90 @@ pub(super) fn open(
     }
     let session = legacy::session(proxy, viewpoint, headers, None)?;
     let place = proxy.stand().ok_or(Refusal::TooManyStreams)?;
-    let standing = Standing::new(proxy, viewpoint.clone(), session);
-    Ok(reply::events(ReplyBody::stream(stream(proxy.clone(), standing, place))))
+    let found = last_event(headers).map(|event| (event, session.events().find(event)));
+    let body = match found {
+        Some((event, Some(stream))) if event.stream.kind() == StreamKind::Call => {
+            let leaving = Leaving::GoOn(proxy.drain.tasks().clone());
+            let reader = stream.resume(event.number, None, leaving);
+            watched(
+                proxy,
+                futures_util::StreamExt::map(reader, move |chunk| {
+                    let _place = &place;
+                    chunk
+                }),
+            )
+        }
+        Some((event, None)) if event.stream.kind() == StreamKind::Call => {
+            ReplyBody::Whole(Bytes::from_static(sse::KEEP_ALIVE))
+        }
+        Some((_, None)) | None => {
+            let greeting = reply::greeting(&session, Greeting::Comment);
+            let stream = session.events().open(StreamKind::Standing, None);
+            let source = Box::pin(standing(proxy, viewpoint, session, place));
+            watched(proxy, stream.begin(source, greeting, Leaving::End))
+        }
+        Some((event, Some(stream))) => {
+            let source = Box::pin(standing(proxy, viewpoint, session, place));
+            watched(proxy, stream.resume(event.number, Some(source), Leaving::End))
+        }
+    };
+    Ok(reply::events(body))
 }
 
-/// The stream ends with its session, or when the gateway stops.
-fn stream(
+/// Reads the id of the last event that the client has; one that is not ours is none.
+fn last_event(headers: &HeaderMap) -> Option<EventId> {
+    headers.get("last-event-id")?.to_str().ok()?.parse().ok()
+}
+
+/// A client that does not read is cut off.
+fn watched(proxy: &Proxy, chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> ReplyBody {
+    ReplyBody::stream(Watched::new(chunks, Patience::with_standing(&proxy.limits)))
+}
+
+/// What a standing stream tells, for as long as its session and its caller's right to it last.
+struct Telling {
     proxy: Arc<Proxy>,
-    standing: Standing,
+    listener: Listener,
+    caller: Authenticated,
+    /// When the client gets a sign of life next.
+    due: Instant,
+    _place: Place,
+}
+
+fn standing(
+    proxy: &Arc<Proxy>,
+    viewpoint: &Viewpoint,
+    session: Arc<Session>,
     place: Place,
-) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    let opened = futures_util::stream::iter([Ok(Bytes::from_static(sse::KEEP_ALIVE))]);
-    let following = futures_util::stream::unfold(
-        (proxy, standing, place),
-        |(proxy, mut standing, place)| async move {
-            let session = Arc::clone(standing.session());
-            let chunk = tokio::select! {
-                messages = standing.next(&proxy) => messages.iter().flat_map(|message| sse::encode(message)).collect(),
-                () = tokio::time::sleep(proxy.limits.sse_keep_alive()) => sse::KEEP_ALIVE.to_vec(),
-                () = session.closed().cancelled() => return None,
-                () = proxy.drain.stopping().cancelled() => return None,
-            };
-            Some((Ok(Bytes::from(chunk)), (proxy, standing, place)))
-        },
-    );
-    futures_util::StreamExt::chain(opened, following)
+) -> impl Stream<Item = io::Result<Piece>> + Send + use<> {
+    let telling = Telling {
+        proxy: Arc::clone(proxy),
+        listener: Listener::new(session, viewpoint.clone()),
+        caller: viewpoint.caller.clone(),
+        due: Instant::now() + proxy.limits.sse_keep_alive(),
+        _place: place,
+    };
+    futures_util::stream::unfold(telling, |mut telling| async move {
+        let piece = telling.next().await?;
+        Some((Ok(piece), telling))
+    })
+}
+
+impl Telling {
+    /// Waits for what comes next; `None` when the session is over, the gateway stops, or the caller may not listen any
+    /// more.
+    async fn next(&mut self) -> Option<Piece> {
+        let Self { proxy, listener, caller, due, .. } = self;
+        let session = Arc::clone(listener.session());
+        tokio::select! {
+            biased;
+            () = session.closed().cancelled() => None,
+            () = proxy.drain.stopping().cancelled() => None,
+            () = sleep_until(*due) => {
+                *due = Instant::now() + proxy.limits.sse_keep_alive();
+                proxy.identity.still_vouches(caller).then_some(Piece::Alive)
+            }
+            messages = listener.next(proxy) => Some(Piece::Messages(messages)),
+        }
+    }
 }

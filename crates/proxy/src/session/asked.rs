@@ -1,12 +1,13 @@
 //! Requests of servers that wait for this client's answer, under ids of ours: servers choose theirs alike, and a
-//! client must not be able to answer what it was not asked.
+//! client must not be able to answer what it was not asked. Which of them belong together is in `questions.rs`.
 
 use std::collections::HashMap;
 
-use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::{RequestId, Response, encode};
 use upstream::ServerRequest;
+
+use super::questions::Question;
 
 /// Most requests that wait for one client at a time; further ones are refused.
 const MAX_WAITING: usize = 256;
@@ -22,24 +23,25 @@ struct Table {
 }
 
 impl Asked {
-    /// Enters a request; returns the message to send to the client. One for which there is no room is refused, and the
-    /// message is empty then.
-    pub(crate) fn enter(&self, request: ServerRequest) -> Bytes {
+    /// Enters a request; returns the question to put to the client. One for which there is no room is refused.
+    pub(crate) fn ask(&self, request: ServerRequest) -> Option<Question> {
         let mut table = self.0.lock();
-        if table.waiting.len() >= MAX_WAITING {
-            table.waiting.retain(|_, waiting| !waiting.withdrawn().is_cancelled());
-        }
+        let gone = table.make_room();
         if table.waiting.len() >= MAX_WAITING {
             drop(table);
             request.refuse();
-            return Bytes::new();
+            return None;
         }
         table.last_id += 1;
         let id = table.last_id;
         let params = request.params().map_or(&b"{}"[..], |params| params);
         let message = encode::request(id, request.method(), params).into();
+        let withdrawn = request.withdrawn().clone();
         table.waiting.insert(id.into(), request);
-        message
+        drop(table);
+        // Outside the lock: a request that is dropped answers its server.
+        drop(gone);
+        Some(Question { id, message, withdrawn })
     }
 
     /// Takes the client's answer to the server that waits for it. An answer to nothing is nothing.
@@ -48,5 +50,29 @@ impl Asked {
         if let Some(request) = request {
             request.answer(body);
         }
+    }
+
+    /// Tells whether a request still waits for its answer.
+    pub(super) fn is_waiting(&self, id: u64) -> bool {
+        self.0.lock().waiting.contains_key(&id.into())
+    }
+
+    /// Forgets a request, which refuses it; tells whether it was still waiting.
+    pub(super) fn forget(&self, id: u64) -> bool {
+        let request = self.0.lock().waiting.remove(&id.into());
+        request.is_some()
+    }
+}
+
+impl Table {
+    /// When it is full, takes out what the servers took back.
+    fn make_room(&mut self) -> Vec<ServerRequest> {
+        if self.waiting.len() < MAX_WAITING {
+            return Vec::new();
+        }
+        self.waiting
+            .extract_if(|_, waiting| waiting.withdrawn().is_cancelled())
+            .map(|(_, gone)| gone)
+            .collect()
     }
 }

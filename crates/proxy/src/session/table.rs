@@ -1,4 +1,4 @@
-//! The sessions of the HTTP door: bounded in number, forgotten when idle, and the longest idle first when a new one
+//! The sessions of the HTTP doors, Streamable HTTP and HTTP+SSE: bounded in number, forgotten when idle, and the longest idle first when a new one
 //! needs its place.
 
 use std::{
@@ -12,19 +12,24 @@ use domain::PrincipalKey;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use super::{Opening, Session, SessionError};
+use super::{
+    EventStreams, Opening, Session, SessionError,
+    events::{ALL_BYTES, Budget},
+};
 
 /// Most sessions that are looked at to find one that is not in use; a fraction of a millisecond under the lock. Those
 /// looked at go to the end of the order, so the next opening looks further.
 const MAX_EXAMINED: usize = 1_024;
 
-/// All sessions of the HTTP door.
+/// All sessions of the HTTP doors.
 #[derive(Debug)]
 pub(crate) struct Sessions {
     table: Mutex<Table>,
     started: Instant,
     limit: usize,
     idle: Duration,
+    /// What the events of all sessions may take.
+    events: Arc<Budget>,
 }
 
 #[derive(Debug, Default)]
@@ -44,7 +49,8 @@ struct Order {
 impl Sessions {
     /// Makes the table: at most `limit` sessions, each forgotten after `idle` without a request.
     pub(crate) fn new(limit: usize, idle: Duration) -> Self {
-        Self { table: Mutex::default(), started: Instant::now(), limit, idle }
+        let events = Budget::new(ALL_BYTES);
+        Self { table: Mutex::default(), started: Instant::now(), limit, idle, events }
     }
 
     /// Opens a session. When the table is full, the longest idle session of the same principal ends for it, or else
@@ -53,7 +59,8 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::TooMany`] when the table is full of sessions in use.
     pub(crate) fn open(&self, opening: Opening) -> Result<Arc<Session>, SessionError> {
-        let session = Arc::new(Session::open(opening)?);
+        let events = EventStreams::within(Arc::clone(&self.events));
+        let session = Arc::new(Session { events, ..Session::open(opening)? });
         session.last_used_ms.store(self.now_ms(), Ordering::Relaxed);
         let mut table = self.table.lock();
         let has_room =
@@ -96,7 +103,8 @@ impl Sessions {
         self.table.lock().by_id.len()
     }
 
-    /// Forgets the sessions that were idle for too long. A session with an open stream is not idle.
+    /// Forgets the sessions that were idle for too long, and what others keep of streams that are over. A session with
+    /// an open stream is not idle.
     pub(crate) fn sweep(&self) {
         let now = self.now_ms();
         let idle_ms = self.idle.as_millis() as u64;
@@ -108,6 +116,8 @@ impl Sessions {
             if !keep {
                 order.leave(session);
                 session.closed.cancel();
+            } else {
+                session.events.forget_old(Instant::now());
             }
             keep
         });

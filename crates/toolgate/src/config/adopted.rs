@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::Path, path::PathBuf};
 use domain::Secret;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use upstream::config::ServerConfig;
+use upstream::config::{HttpTransport, ServerConfig};
 
 use super::{
     build::Config,
@@ -111,6 +111,7 @@ impl AdoptedServer {
             env: if speaks_of_command { self.env } else { BTreeMap::new() },
             cwd: self.cwd.filter(|_| speaks_of_command),
             url: self.url.filter(|_| speaks_of_url),
+            transport: (kind == Some(Kind::Sse)).then_some(HttpTransport::Sse),
             headers: if speaks_of_url { self.headers } else { BTreeMap::new() },
             enabled: !self.disabled,
             description: self.description,

@@ -11,8 +11,9 @@ const OPEN_SECTIONS: [&str; 3] = ["exposure", "rate_limits", "rules"];
 const RULES_KEYS: [&str; 2] = ["agents", "defaults"];
 
 /// Keys whose values are shown. Any other key's are not: a misspelt key hides as much as the right one.
-const PLAIN_KEYS: [&str; 45] = [
+const PLAIN_KEYS: [&str; 47] = [
     "address",
+    "affinity",
     "agent",
     "allowed_hosts",
     "allowed_origins",
@@ -52,6 +53,7 @@ const PLAIN_KEYS: [&str; 45] = [
     "sessions",
     "shutdown_grace_ms",
     "sse_keep_alive_ms",
+    "stall_ms",
     "startup",
     "startup_wait_ms",
     "timeout_ms",

@@ -11,7 +11,7 @@ use upstream::config::{ServerConfig, ServerSettings, TransportSettings};
 use url::Url;
 
 use super::{
-    adopted::{AdoptedServer, Kind},
+    adopted::AdoptedServer,
     build::{Config, placed},
     diagnostic::{Diagnostic, Severity},
     document::{Document, Entry, Node},
@@ -205,11 +205,6 @@ impl<'a> Gathering<'a> {
                 format!("`type` speaks of a server with `{key}`, and there is none"),
             );
             return Err(spot.invalid(&fault.with_help(format!("write `{key}`, or leave `type` out"))));
-        }
-        if kind == Some(Kind::Sse) {
-            let fault =
-                ConfigFault::new(&["type"], "the transport `sse` of 2024-11-05 is tried as Streamable HTTP");
-            self.warnings.push(*spot.diagnose(Severity::Warning, &fault));
         }
         let own = adopted.into_own(kind);
         Ok(ServerConfig { startup: self.choices.startup.unwrap_or(own.startup), ..own })

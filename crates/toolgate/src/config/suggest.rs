@@ -4,7 +4,7 @@
 const LIKENESS: f64 = 0.8;
 
 /// Keys of other programs, with what to write here.
-const FOREIGN: [(&str, &str); 12] = [
+const FOREIGN: [(&str, &str); 11] = [
     ("mcpServers", "the key is `servers` here"),
     ("mcp_servers", "the key is `servers` here"),
     ("upstreams", "the key is `servers` here"),
@@ -12,7 +12,6 @@ const FOREIGN: [(&str, &str); 12] = [
     ("httpUrl", "the key is `url` here"),
     ("disabled", "write `enabled: false`"),
     ("type", "leave it out: `command` or `url` says how the server is reached"),
-    ("transport", "leave it out: `command` or `url` says how the server is reached"),
     ("timeout", "write `timeout_ms`, in milliseconds"),
     ("environment", "the key is `env` here"),
     ("workingDirectory", "the key is `cwd` here"),

@@ -59,8 +59,7 @@ impl DraftServer {
             server.take(key, value, folder);
         }
         if kind == OLD_TRANSPORT {
-            let remark = "The file says `sse`, the transport of 2024: it is tried as Streamable HTTP.";
-            server.remarks.push(remark.to_owned());
+            server.entry.insert("type".to_owned(), Value::String(kind));
         }
         // The message of a failure could hold a value.
         match serde_json::from_value::<ServerConfig>(Value::Object(server.entry.clone())) {
@@ -224,7 +223,10 @@ mod tests {
             json!({"url": "http://h/mcp", "headers": {"X": "1"}, "disabled": true}),
             Ok("url: http://h/mcp\nheaders:\n  X: \"1\"\nenabled: false\n"),
         );
-        check(json!({"type": "sse", "command": "x", "url": "http://h/sse"}), Ok("url: http://h/sse\n"));
+        check(
+            json!({"type": "sse", "command": "x", "url": "http://h/sse"}),
+            Ok("url: http://h/sse\ntype: sse\n"),
+        );
         check(json!({"command": "x", "cwd": "a", "args": [], "env": {}}), Ok("command: x\ncwd: /p/a\n"));
         check(json!({"command": "x", "cwd": "${HOME}/a"}), Ok("command: x\ncwd: \"${HOME}/a\"\n"));
     }

@@ -74,7 +74,7 @@ impl ServerConfig {
             (None, Some(_), None) => self.build_http(faults).map(TransportSettings::Http),
             (None, None, Some(builtin)) => {
                 self.refuse_child_keys("builtin", faults);
-                self.refuse_headers("builtin", faults);
+                self.refuse_http_keys("builtin", faults);
                 Some(TransportSettings::Builtin(builtin))
             }
             (None, None, None) => {
@@ -94,7 +94,7 @@ impl ServerConfig {
     }
 
     fn build_child(self, faults: &mut Vec<ConfigFault>) -> Option<ChildSettings> {
-        self.refuse_headers("command", faults);
+        self.refuse_http_keys("command", faults);
         let program = self.command?;
         if program.trim().is_empty() || program.contains('\0') {
             faults.push(
@@ -130,7 +130,11 @@ impl ServerConfig {
             }
         }
         match checked_url(self.url?.expose()) {
-            Ok(url) => Some(HttpSettings { endpoint: Endpoint(url), headers: headers.into() }),
+            Ok(url) => {
+                let affinity = self.affinity.unwrap_or_default();
+                let transport = self.transport.unwrap_or_default();
+                Some(HttpSettings { endpoint: Endpoint(url), headers: headers.into(), transport, affinity })
+            }
             Err(fault) => {
                 faults.push(fault);
                 None
@@ -149,7 +153,16 @@ impl ServerConfig {
         }
     }
 
-    fn refuse_headers(&self, kind: &str, faults: &mut Vec<ConfigFault>) {
+    fn refuse_http_keys(&self, kind: &str, faults: &mut Vec<ConfigFault>) {
+        if self.transport.is_some() {
+            let problem = format!("`type` has no meaning for a server with `{kind}`");
+            faults.push(ConfigFault::new(&["type"], problem).with_help("it belongs to `url`"));
+        }
+        if self.affinity.is_some() {
+            let problem = format!("`affinity` has no meaning for a server with `{kind}`");
+            let help = "it belongs to `url`; all callers share a child process";
+            faults.push(ConfigFault::new(&["affinity"], problem).with_help(help));
+        }
         if !self.headers.is_empty() {
             faults.push(
                 ConfigFault::new(
@@ -207,7 +220,10 @@ fn checked_url(text: &str) -> Result<Url, ConfigFault> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::*;
+    use super::{
+        super::{Affinity, HttpTransport},
+        *,
+    };
 
     fn build(written: Value) -> Result<ServerSettings, Vec<ConfigFault>> {
         let config: ServerConfig = serde_json::from_value(written).expect("the test writes known keys");
@@ -251,6 +267,36 @@ mod tests {
             json!({"command": "a", "headers": {"A": "b"}}),
             &["headers: `headers` has no meaning for a server with `command`"],
         );
+        check(
+            json!({"command": "a", "type": "sse"}),
+            &["type: `type` has no meaning for a server with `command`"],
+        );
+        check(
+            json!({"builtin": "demo", "affinity": "session"}),
+            &["affinity: `affinity` has no meaning for a server with `builtin`"],
+        );
+    }
+
+    #[test]
+    fn sessions_are_shared_as_the_entry_says() {
+        let affinity = |written: Value| match build(written).expect("a sound entry").transport() {
+            TransportSettings::Http(http) => http.affinity(),
+            other => panic!("an HTTP server, and not {other:?}"),
+        };
+        assert_eq!(affinity(json!({"url": "http://a"})), Affinity::Principal);
+        assert_eq!(affinity(json!({"url": "http://a", "affinity": "session"})), Affinity::Session);
+        assert_eq!(affinity(json!({"url": "http://a", "affinity": "shared"})), Affinity::Shared);
+    }
+
+    #[test]
+    fn the_older_transport_is_named() {
+        let transport = |written: Value| match build(written).expect("a sound entry").transport() {
+            TransportSettings::Http(http) => http.transport(),
+            other => panic!("an HTTP server, and not {other:?}"),
+        };
+        assert_eq!(transport(json!({"url": "http://a"})), HttpTransport::Streamable);
+        assert_eq!(transport(json!({"url": "http://a", "type": "http"})), HttpTransport::Streamable);
+        assert_eq!(transport(json!({"url": "http://a/sse", "type": "sse"})), HttpTransport::Sse);
     }
 
     #[test]

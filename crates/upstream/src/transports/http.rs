@@ -1,9 +1,11 @@
 //! Streamable HTTP upstreams, both eras (specification, transports: Streamable HTTP).
 //!
 //! There is no lasting connection: each request stands alone, legacy ones within a session (`http/session`). How a
-//! request is sent is in `http/exchange`, how its answer is read in `http/reply`; what the server says outside calls
-//! comes through `http/listen`.
+//! request is sent is in `http/exchange`, how its answer is read in `http/reply`. What the server says outside calls
+//! comes through `http/listen` for the gateway and through `http/session_stream` for the clients of a session; what it
+//! asks is `http/asking`'s.
 
+mod asking;
 mod body;
 mod cancel;
 mod chunks;
@@ -15,16 +17,18 @@ mod exchange;
 mod headers;
 mod json;
 mod listen;
+mod news;
 mod opening;
 mod progress;
 mod reach;
 mod reply;
 mod scope;
 mod session;
+mod session_stream;
 mod utf8;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::{
     Arc,
@@ -37,11 +41,22 @@ use protocol::{Era, Version};
 use tokio::sync::{Semaphore, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-pub(crate) use self::{chunks::ResultChunks, reply::HttpReply};
-use self::{client::Client, headers::Fixed, json::BadAnswer, session::Sessions};
-use super::{Exchange, Incoming, Opening, SpokenVersion};
+pub(crate) use self::{chunks::ResultChunks, listen::Subscription, reply::HttpReply};
+// What a server asks and is told is remembered in the same way where there are no sessions.
+pub(super) use self::session::{Entered, LogLevel, Question, Questions, Told};
+// The older transport sends requests as this one does.
+pub(super) use self::{
+    client::{Client, Failure},
+    headers::{BadHeader, Fixed, Purpose},
+    reply::{ContentKind, content_kind},
+};
+use self::{json::BadAnswer, session::Sessions};
+use super::{Exchange, Opening, SpokenVersion};
 use crate::{
-    CallError, News, SharedSession, config::HttpSettings, inbox::Inbox, instances::Instances,
+    CallError,
+    config::{Affinity, HttpSettings},
+    inbox::Inbox,
+    instances::Instances,
     metrics::Counters,
 };
 
@@ -52,6 +67,7 @@ pub(crate) struct HttpConnection {
     fixed: Fixed,
     instances: Arc<Instances>,
     sessions: Sessions,
+    affinity: Affinity,
     version: SpokenVersion,
     next_id: AtomicU64,
     inbox: Inbox,
@@ -61,6 +77,12 @@ pub(crate) struct HttpConnection {
     result_bytes: usize,
     /// Bounds what runs in the background beside calls.
     errands: Arc<Semaphore>,
+    /// Bounds what the server asks and is not answered yet. Each keeps room for its answer.
+    questions: Arc<Semaphore>,
+    /// Bounds the streams of sessions.
+    streams: Arc<Semaphore>,
+    /// Whether the server is known to have no such streams.
+    has_no_streams: AtomicBool,
     closing: CancellationToken,
     /// Why the server cannot be reached, once that is certain.
     unreachable: watch::Sender<Option<Arc<str>>>,
@@ -83,6 +105,7 @@ impl HttpConnection {
             fixed,
             instances: opening.instances,
             sessions: Sessions::default(),
+            affinity: settings.affinity(),
             version: SpokenVersion::new(),
             next_id: AtomicU64::new(1),
             inbox: opening.inbox,
@@ -91,6 +114,9 @@ impl HttpConnection {
             initialize: opening.initialize,
             result_bytes: opening.result_bytes,
             errands: Arc::new(Semaphore::new(errands::MAX_ERRANDS)),
+            questions: Arc::new(Semaphore::new(asking::MAX_QUESTIONS)),
+            streams: Arc::new(Semaphore::new(session_stream::MAX_STREAMS)),
+            has_no_streams: AtomicBool::new(false),
             closing: CancellationToken::new(),
             unreachable: watch::Sender::new(None),
             is_being_checked: AtomicBool::new(false),
@@ -100,7 +126,7 @@ impl HttpConnection {
 
     /// Sends a request and returns when the head of its response is here. Dropping the future cancels the request.
     ///
-    /// A legacy request opens the session of its principal first, if there is none. `initialize` itself, sent for
+    /// A legacy request opens the session of its caller first, if there is none. `initialize` itself, sent for
     /// nobody, opens our own.
     ///
     /// # Errors
@@ -135,9 +161,6 @@ impl HttpConnection {
         }
     }
 
-    /// See [`Connection::tell`](super::Connection::tell).
-    pub(crate) fn tell_news(&self, _session: &SharedSession, _news: News) {}
-
     /// Waits until the server is known to be out of reach, and returns why. Cancel safe.
     ///
     /// One refused connection is not enough: a server that is back within a second is not missed.
@@ -163,9 +186,9 @@ impl HttpConnection {
         self.version.get()
     }
 
-    /// Has the server listed anew: it may have changed while nobody listened.
+    /// Has the server listed anew and watchers told: it may have changed while nobody listened.
     fn suspect_changes(&self) {
-        self.inbox.deliver(Incoming { method: "notifications/tools/list_changed".into(), params: None });
+        self.inbox.suspect_changes();
     }
 
     /// Returns an id that no other request of this connection has.

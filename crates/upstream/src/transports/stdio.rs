@@ -1,65 +1,33 @@
 //! One child process that serves many calls at once over its standard input and output.
-//! Lines go out through `stdio/outbox`, answers find their callers through `stdio/pending`; `stdio/reading` is the
-//! task between. How the child is started and ended is `child`'s work.
+//! Lines go out through `stdio/outbox` and come in through `stdio/reading`; which call they belong to is the work of
+//! `pipe`. How the child is started and ended is `child`'s.
 
 mod garbage;
 mod outbox;
-mod pending;
 mod reading;
-mod salvage;
-mod slot;
 
-use std::{
-    io::Write as _,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::sync::Arc;
 
-use domain::ServerId;
 use memchr::memchr2;
 use parking_lot::Mutex;
-use protocol::encode;
-use tokio::sync::watch;
+use protocol::{Version, encode};
 
-use self::{
-    garbage::Garbage,
-    outbox::{NotSent, Outbox},
-    pending::Pending,
-    slot::Slot,
+use self::{garbage::Garbage, outbox::Outbox};
+use super::{
+    Exchange, Opening,
+    pipe::{Pipe, PipeReply, Way},
 };
-use super::{Exchange, Opening};
 use crate::{
-    CallError, Event, News, SharedSession,
+    CallError, News, SharedSession,
     child::{Child, Grace, Process},
-    inbox::Inbox,
-    metrics::Counters,
 };
-
-/// Room for what stands around the parameters in a request.
-const ENVELOPE_BYTES: usize = 96;
 
 /// A child and the calls in flight at it.
 pub(crate) struct StdioConnection {
-    server: ServerId,
-    outbox: Outbox,
-    pending: Pending,
-    next_id: AtomicU64,
-    inbox: Inbox,
-    counters: Arc<Counters>,
+    outbox: Arc<Outbox>,
+    pipe: Arc<Pipe>,
     process: Process,
     garbage: Mutex<Garbage>,
-    /// Why the connection has ended, once it has.
-    ended: watch::Sender<Option<Arc<str>>>,
-}
-
-/// The reply to one call. Dropped before its final event, it cancels the call.
-pub(crate) struct StdioReply {
-    connection: Arc<StdioConnection>,
-    slot: Arc<Slot>,
-    id: u64,
-    cancels_on_drop: bool,
 }
 
 impl StdioConnection {
@@ -73,36 +41,24 @@ impl StdioConnection {
             server: opening.server.clone(),
             reason: format!("its standard input cannot be watched: {error}"),
         })?;
-        let connection = Arc::new(Self {
-            server: opening.server,
-            outbox,
-            pending: Pending::default(),
-            next_id: AtomicU64::new(1),
-            inbox: opening.inbox,
-            counters: opening.counters,
-            process,
-            garbage: Mutex::default(),
-            ended: watch::Sender::new(None),
-        });
+        let outbox = Arc::new(outbox);
+        let pipe = Pipe::new(&opening, Arc::clone(&outbox) as Arc<dyn Way>);
+        let connection = Arc::new(Self { outbox, pipe, process, garbage: Mutex::default() });
         // Its death would be the end of the child's output: it ends the connection on its way out.
         opening.tasks.spawn(reading::read(Arc::clone(&connection), stdout, opening.line_bytes));
         Ok(connection)
     }
 
-    /// Writes a request. Nothing is awaited: the line is written or queued when this returns.
+    /// Writes a request: the line is written or queued when this returns. Waits only where interactive calls go one by
+    /// one. Cancel safe.
     ///
     /// # Errors
     /// [`CallError::Unavailable`] when nothing was sent, [`CallError::Params`] when nothing could be.
-    pub(crate) fn request(self: &Arc<Self>, exchange: &Exchange<'_>) -> Result<StdioReply, CallError> {
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let line = request_line(id, exchange)?;
-        let slot = Arc::new(Slot::new(exchange));
-        self.pending.insert(id, &slot).map_err(|reason| self.unavailable(reason.as_ref()))?;
-        // From here on the reply's drop takes the slot out again.
-        let mut reply = StdioReply { connection: Arc::clone(self), slot, id, cancels_on_drop: true };
-        self.outbox.send(line).map_err(|not_sent| {
-            reply.cancels_on_drop = false;
-            self.unavailable(not_sent.reason())
+    pub(crate) async fn request(&self, exchange: &Exchange<'_>) -> Result<PipeReply, CallError> {
+        let (mut reply, message) = self.pipe.begin(exchange).await?;
+        self.outbox.send(line(message)).map_err(|not_sent| {
+            reply.forget_on_drop();
+            self.pipe.unavailable(not_sent.reason())
         })?;
         Ok(reply)
     }
@@ -112,21 +68,23 @@ impl StdioConnection {
     /// # Errors
     /// [`CallError::Unavailable`]: nothing was sent.
     pub(crate) fn notify(&self, method: &str) -> Result<(), CallError> {
-        self.send(encode::notification(method, None)).map_err(|not_sent| self.unavailable(not_sent.reason()))
+        let sent = self.outbox.send(line(encode::notification(method, None)));
+        sent.map_err(|not_sent| self.pipe.unavailable(not_sent.reason()))
     }
 
     /// See [`Connection::tell`](super::Connection::tell).
-    pub(crate) fn tell_news(&self, _session: &SharedSession, _news: News) {}
+    pub(crate) fn tell_news(&self, client: &SharedSession, news: News) {
+        self.pipe.tell_news(client, news);
+    }
+
+    /// Fixes the revision that is spoken.
+    pub(crate) fn speak(&self, version: Version) {
+        self.pipe.speak(version);
+    }
 
     /// Waits for the end of the connection and returns why. Cancel safe.
     pub(crate) async fn closed(&self) -> String {
-        let mut ended = self.ended.subscribe();
-        let reason = ended
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|reason| reason.as_deref().map(str::to_owned));
-        reason.unwrap_or_else(|| "the connection was dropped".to_owned())
+        self.pipe.closed().await
     }
 
     /// Tells whether nothing can be sent any more.
@@ -152,80 +110,25 @@ impl StdioConnection {
 
     /// Ends the connection: no more calls, and those in flight are lost. Only the first reason counts.
     fn end(&self, reason: &str) {
-        let reason: Arc<str> = reason.into();
         self.outbox.close();
-        for slot in self.pending.end(&reason) {
-            self.counters.lost.add_one();
-            let (server, reason) = (self.server.clone(), reason.to_string());
-            slot.finish(Err(CallError::Lost { server, reason }));
-        }
-        self.ended.send_if_modified(|ended| {
-            let is_first = ended.is_none();
-            if is_first {
-                *ended = Some(reason);
-            }
-            is_first
-        });
+        self.pipe.end(reason);
     }
+}
 
-    /// Writes a message that is JSON already.
-    fn send(&self, mut message: Vec<u8>) -> Result<(), NotSent> {
-        message.push(b'\n');
-        self.outbox.send(message)
-    }
-
-    /// Tells the server that nobody waits for the answer to `id` any more.
-    fn cancel(&self, id: u64) {
-        self.counters.cancelled.add_one();
-        let params = format!(r#"{{"requestId":{id},"reason":"the caller no longer waits"}}"#);
+impl Way for Outbox {
+    fn say(&self, message: Vec<u8>) {
         // When it cannot be sent, the server is gone or does not read, and would not act on it.
-        let _ = self.send(encode::notification("notifications/cancelled", Some(params.as_bytes())));
-    }
-
-    fn unavailable(&self, reason: &str) -> CallError {
-        CallError::Unavailable { server: self.server.clone(), reason: reason.to_owned() }
+        let _ = self.send(line(message));
     }
 }
 
-impl StdioReply {
-    /// Waits for the next event. Cancel safe.
-    pub(crate) async fn next(&mut self) -> Result<Event, CallError> {
-        self.slot.next().await
-    }
-
-    /// Has the reply forgotten in silence when it is dropped: for requests that must not be cancelled.
-    pub(crate) const fn forget_on_drop(&mut self) {
-        self.cancels_on_drop = false;
-    }
-}
-
-impl Drop for StdioReply {
-    fn drop(&mut self) {
-        let was_pending = self.connection.pending.remove(self.id).is_some();
-        if was_pending && self.cancels_on_drop {
-            self.connection.cancel(self.id);
-        }
-    }
-}
-
-/// Builds the line of a request. The request's id serves as its progress token.
-fn request_line(id: u64, exchange: &Exchange<'_>) -> Result<Vec<u8>, CallError> {
-    let mut line = Vec::with_capacity(exchange.params.size_hint() + exchange.method.len() + ENVELOPE_BYTES);
-    let method = exchange.method;
-    write!(line, r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":"#)
-        .expect("a Vec takes everything");
-    let start = line.len();
-    exchange.params.write(&mut line, exchange.params.progress_token().map(|_| id))?;
-    flatten(&mut line[start..]);
-    line.extend_from_slice(b"}\n");
-    Ok(line)
-}
-
-/// Takes line ends out of JSON text. They can only stand between its tokens, where a space means the same.
-fn flatten(json: &mut [u8]) {
+/// Makes one line of JSON text: line ends can only stand between its tokens, where a space means the same.
+fn line(mut message: Vec<u8>) -> Vec<u8> {
     let mut from = 0;
-    while let Some(found) = memchr2(b'\n', b'\r', &json[from..]) {
-        json[from + found] = b' ';
+    while let Some(found) = memchr2(b'\n', b'\r', &message[from..]) {
+        message[from + found] = b' ';
         from += found + 1;
     }
+    message.push(b'\n');
+    message
 }

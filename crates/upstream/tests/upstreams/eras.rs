@@ -55,7 +55,8 @@ fn a_legacy_server_is_asked_and_then_greeted() {
                 "tools/call",
             ];
             assert_eq!(methods_seen(stage).await, expected);
-            assert_eq!(stage.seen().await[1]["params"]["capabilities"], json!({}));
+            let declared = json!({"roots": {"listChanged": true}, "sampling": {}, "elicitation": {"form": {}, "url": {}}});
+            assert_eq!(stage.seen().await[1]["params"]["capabilities"], declared);
         },
     );
 }

@@ -47,6 +47,8 @@ pub(crate) const TESTS: &[Test] = &[
 pub(crate) enum Era {
     Legacy,
     Modern,
+    /// Speaks HTTP+SSE and nothing else.
+    Older,
     /// Answers every request with status 401.
     Locked,
 }
@@ -110,10 +112,8 @@ impl Server {
     /// Offers one more tool and tells everybody who listens.
     fn add_tool(&self) {
         self.shared.tools.fetch_add(1, Ordering::Relaxed);
-        for listener in self.shared.listeners.lock().unwrap().iter() {
-            let changed = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
-            let _ = listener.send(format!("data: {changed}\n\n").into());
-        }
+        let changed = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+        say(&self.shared, format!("data: {changed}\n\n"));
     }
 
     async fn is_listened_to(&self) {
@@ -143,7 +143,7 @@ type Answer = Response<UnsyncBoxBody<Bytes, Infallible>>;
 async fn answer(era: Era, shared: &Shared, request: Request<Incoming>) -> Answer {
     let session = request.headers().get("mcp-session-id").map(|id| id.to_str().unwrap().to_owned());
     let token = request.headers().get("authorization").map(|token| token.to_str().unwrap().to_owned());
-    let http_method = request.method().to_string();
+    let (http_method, path) = (request.method().to_string(), request.uri().path().to_owned());
     let body = request.into_body().collect().await.map(|body| body.to_bytes()).unwrap_or_default();
     let message: Value = serde_json::from_slice(&body).unwrap_or_default();
     let method = message["method"].as_str().unwrap_or(&http_method).to_owned();
@@ -158,8 +158,21 @@ async fn answer(era: Era, shared: &Shared, request: Request<Incoming>) -> Answer
         json!({"tools": tools, "resultType": "complete", "ttlMs": 0, "cacheScope": "private"})
     };
     let capabilities = json!({"tools": {"listChanged": true}});
+    let told = |result: Answer| tell_all(shared, result);
     match (era, &*method) {
         (Era::Locked, _) => empty(401),
+        (Era::Older, "GET") => {
+            let answer = stream(shared);
+            say(shared, "event: endpoint\ndata: /messages?session=1\n\n".to_owned());
+            answer
+        }
+        (Era::Older, _) if path != "/messages" => empty(405),
+        (Era::Older, "initialize") => {
+            told(result(json!({"protocolVersion": "2024-11-05", "capabilities": capabilities}))).await
+        }
+        (Era::Older, "tools/list") => told(result(tools())).await,
+        (Era::Older, "tools/call") => told(result(json!({"content": [], "session": session}))).await,
+        (Era::Older, _) => empty(202),
         (_, "tools/list") => result(tools()),
         (_, "tools/call") => result(json!({"content": [], "session": session})),
         (Era::Modern, "server/discover") => result(json!({
@@ -177,6 +190,20 @@ async fn answer(era: Era, shared: &Shared, request: Request<Incoming>) -> Answer
         (Era::Legacy, "notifications/initialized") => empty(202),
         (Era::Legacy | Era::Modern, _) => empty(405),
     }
+}
+
+/// Says something to everybody who listens.
+fn say(shared: &Shared, event: String) {
+    for listener in shared.listeners.lock().unwrap().iter() {
+        let _ = listener.send(event.clone().into());
+    }
+}
+
+/// Takes a message and answers it on the stream.
+async fn tell_all(shared: &Shared, answer: Answer) -> Answer {
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    say(shared, format!("event: message\ndata: {}\n\n", std::str::from_utf8(&body).unwrap()));
+    empty(202)
 }
 
 fn stream(shared: &Shared) -> Answer {
@@ -234,6 +261,14 @@ fn an_http_server_is_asked_for_its_era_and_listed() {
         assert!(!server.methods().contains(&"initialize".to_owned()));
         assert_eq!(session_of(stage, "a").await, "null");
     });
+    with_server(Era::Older, async |stage, server| {
+        let listing = stage.listed("web").await;
+        assert_eq!((listing.version, listing.tools.len()), (Version::V2024_11_05, 1));
+        let refused = ["server/discover", "initialize"];
+        let taken = ["GET", "initialize", "notifications/initialized", "tools/list"];
+        assert_eq!(server.methods(), [&refused[..], &taken].concat());
+        assert_eq!(session_of(stage, "a").await, "null");
+    });
 }
 
 fn principals_have_sessions_of_their_own() {
@@ -249,7 +284,7 @@ fn principals_have_sessions_of_their_own() {
 }
 
 fn changes_over_http_are_listed() {
-    for era in [Era::Legacy, Era::Modern] {
+    for era in [Era::Legacy, Era::Modern, Era::Older] {
         with_server(era, async |stage, server| {
             stage.listed("web").await;
             server.is_listened_to().await;
@@ -260,7 +295,7 @@ fn changes_over_http_are_listed() {
 }
 
 fn an_http_server_that_comes_back_changed_is_listed_again() {
-    for era in [Era::Legacy, Era::Modern] {
+    for era in [Era::Legacy, Era::Modern, Era::Older] {
         with_server(era, async |stage, server| {
             stage.listed("web").await;
             server.is_listened_to().await;

@@ -222,13 +222,6 @@ fn notifications_find_their_way() {
         };
         assert_eq!(&*stage.expect(notified).await.0, "notifications/message");
         drop(hanging);
-
-        stage.call("update", json!({})).await.unwrap();
-        let (method, params) = stage.expect(notified).await;
-        assert_eq!(
-            (&*method, parse(&params.unwrap())),
-            ("notifications/resources/updated", json!({"uri": "note://a"}))
-        );
     });
 }
 

@@ -81,7 +81,7 @@ impl Stage {
     /// Waits for the next listing of `server`.
     pub(crate) async fn listed(&mut self, server: &str) -> Listing {
         self.expect(|event| match event {
-            UpstreamEvent::Listed { server: id, listing } if id.as_str() == server => Some(open(listing)),
+            UpstreamEvent::Listed { server: id, listing } if id.as_str() == server => Some(open(*listing)),
             _ => None,
         })
         .await

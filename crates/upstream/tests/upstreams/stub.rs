@@ -27,6 +27,8 @@ struct Stub {
     extra_tool: bool,
     /// A modern client has asked to hear of changes.
     listening: bool,
+    /// The resources that are subscribed to, by the request that did it; legacy ones by none.
+    subscribed: Vec<(Value, String)>,
 }
 
 fn serve(manners: &[String]) -> ExitCode {
@@ -36,6 +38,7 @@ fn serve(manners: &[String]) -> ExitCode {
         hanging: Vec::new(),
         extra_tool: false,
         listening: false,
+        subscribed: Vec::new(),
     };
     if stub.is("crash") {
         eprintln!("cannot find my configuration");
@@ -73,20 +76,28 @@ impl Stub {
                 result(
                     &id,
                     &json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
-                    "capabilities": {"tools": {"listChanged": true}}, "instructions": "modern", "ttlMs": 0, "cacheScope": "public"}),
+                    "capabilities": self.capabilities(), "instructions": "modern", "ttlMs": 0, "cacheScope": "public"}),
                 );
             }
-            Some("subscriptions/listen") if self.is("modern") => {
-                say(
-                    &json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": {
-                    "_meta": {"io.modelcontextprotocol/subscriptionId": id}, "notifications": {"toolsListChanged": true}}}),
-                );
-                self.listening = true;
+            Some("subscriptions/listen") if self.is("modern") => self.listen(&id, &message["params"]),
+            Some("resources/subscribe") if self.is("resources") => {
+                let uri = message["params"]["uri"].as_str().expect("a URI").to_owned();
+                if uri.contains("refused") {
+                    say(&json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32002, "message": "no"}}));
+                } else {
+                    self.subscribed.push((Value::Null, uri));
+                    result(&id, &json!({}));
+                }
             }
+            Some("resources/unsubscribe") if self.is("resources") => {
+                self.subscribed.retain(|(_, uri)| *uri != message["params"]["uri"]);
+                result(&id, &json!({}));
+            }
+            Some("resources/list") if self.is("resources") => result(&id, &json!({"resources": []})),
             Some("initialize") if !self.is("modern") => result(
                 &id,
                 &json!({"protocolVersion": "2025-06-18",
-                "capabilities": {"tools": {"listChanged": true}, "prompts": {}, "logging": {}},
+                "capabilities": self.capabilities(),
                 "instructions": "legacy", "serverInfo": {"name": "stub", "version": "1"}}),
             ),
             Some("tools/list") => self.list(&id, &message["params"]),
@@ -151,8 +162,21 @@ impl Stub {
                 result(id, &json!({}));
             }
             "update" => {
-                say(&json!({"jsonrpc": "2.0", "method": "notifications/resources/updated",
-                    "params": {"uri": "note://a"}}));
+                let uri = arguments["uri"].as_str().unwrap_or("note://a");
+                for _ in 0..arguments["count"].as_u64().unwrap_or(1) {
+                    say(&json!({"jsonrpc": "2.0", "method": "notifications/resources/updated",
+                        "params": {"uri": uri}}));
+                }
+                result(id, &json!({}));
+            }
+            "subscribed" => {
+                let uris: Vec<&String> = self.subscribed.iter().map(|(_, uri)| uri).collect();
+                result(id, &json!({"uris": uris}));
+            }
+            "end-listening" => {
+                for (listening, _) in self.subscribed.drain(..) {
+                    result(&listening, &json!({"resultType": "complete"}));
+                }
                 result(id, &json!({}));
             }
             "say" => {
@@ -195,8 +219,29 @@ impl Stub {
         }
     }
 
+    fn capabilities(&self) -> Value {
+        let mut capabilities = json!({"tools": {"listChanged": true}, "prompts": {}, "logging": {}});
+        if self.is("resources") {
+            capabilities["resources"] = json!({"subscribe": true});
+        }
+        capabilities
+    }
+
+    /// Agrees to a subscription, except to resources whose URIs say that they are refused.
+    fn listen(&mut self, id: &Value, params: &Value) {
+        let named = params["notifications"]["resourceSubscriptions"].as_array().cloned().unwrap_or_default();
+        let granted = named.iter().filter_map(Value::as_str).filter(|uri| !uri.contains("refused"));
+        let granted: Vec<String> = granted.map(str::to_owned).collect();
+        say(&json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged", "params": {
+            "_meta": {"io.modelcontextprotocol/subscriptionId": id},
+            "notifications": {"toolsListChanged": true, "resourceSubscriptions": granted}}}));
+        self.subscribed.extend(granted.into_iter().map(|uri| (id.clone(), uri)));
+        self.listening = true;
+    }
+
     /// Answers late what nobody waits for any more.
     fn cancelled(&mut self, id: &Value) {
+        self.subscribed.retain(|(listening, _)| listening != id);
         let before = self.hanging.len();
         self.hanging.retain(|hanging| hanging != id);
         if self.hanging.len() < before {

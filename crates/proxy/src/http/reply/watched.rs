@@ -1,6 +1,7 @@
-//! Ends an answer whose client does not take it. A body makes progress only while somebody reads it, so the bounds of
-//! a call (`call.rs`) stand still with a client that does not read; this one runs outside of the body. Ending it drops
-//! the call: its places here and at its upstream are free, and the connection breaks as soon as it is used again.
+//! Ends an event stream or answer whose client does not take it. A body makes progress only while somebody reads it, so
+//! the bounds of a call (`call/deadline.rs`) stand still with a client that does not read; this one runs outside of the body.
+//! Ending it drops what made the chunks: of a call, the places here and at its upstream are free, unless the client may
+//! come back for it (`session/events`). The connection of one that does not read is closed by `http/patient.rs`.
 
 use std::{
     io,
@@ -18,28 +19,36 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use crate::call;
+use crate::{call, config::Limits};
 
 type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
 
 /// How long an answer may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Patience {
+pub(in crate::http) struct Patience {
     /// How long a client may leave a chunk untaken.
     stall: Duration,
     /// How long all of it may take, whatever the client does.
     longest: Duration,
 }
 
-/// What clients get. A minute is longer than any pause of a client that is alive; after the call's own limit it has
-/// as long to take what is left.
-pub(super) const PATIENCE: Patience =
-    Patience { stall: STALL, longest: call::HARD_LIMIT.saturating_add(STALL) };
+/// Ten years: longer than any process lives, and still a time that can be reckoned with.
+const FOR_EVER: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-const STALL: Duration = Duration::from_secs(60);
+impl Patience {
+    /// Returns what answers get: after the call's own limit, the client has as long as one stall to take what is left.
+    pub(in crate::http) const fn with_answers(limits: &Limits) -> Self {
+        Self { stall: limits.stall(), longest: call::HARD_LIMIT.saturating_add(limits.stall()) }
+    }
+
+    /// Returns what streams get that stand until their client goes.
+    pub(in crate::http) const fn with_standing(limits: &Limits) -> Self {
+        Self { stall: limits.stall(), longest: FOR_EVER }
+    }
+}
 
 /// The chunks of an answer, watched from outside.
-pub(super) struct Watched {
+pub(in crate::http) struct Watched {
     answer: Arc<Mutex<Answer>>,
     watchdog: AbortHandle,
 }
@@ -56,7 +65,7 @@ struct Answer {
 
 impl Watched {
     /// Begins to watch an answer. Needs a runtime with time.
-    pub(super) fn new(
+    pub(in crate::http) fn new(
         chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
         patience: Patience,
     ) -> Self {
@@ -179,7 +188,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_goes_with_its_body() {
         let (chunks, dropped) = endless();
-        drop(Watched::new(chunks, PATIENCE));
+        drop(Watched::new(chunks, Patience::with_answers(&Limits::default())));
         assert!(dropped.await.is_err());
     }
 }

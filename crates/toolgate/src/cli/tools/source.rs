@@ -145,7 +145,7 @@ fn take(event: UpstreamEvent, listings: &mut BTreeMap<ServerId, Listing>) {
     match event {
         UpstreamEvent::Listed { server, listing } => {
             let subject = Subject { server: server.clone(), target: Target::Server };
-            if let Ok(listing) = Guardrails::none().screen_result(&subject, listing) {
+            if let Ok(listing) = Guardrails::none().screen_result(&subject, *listing) {
                 listings.insert(server, listing.into_inner());
             }
         }

@@ -102,7 +102,7 @@ impl Trial {
             Some(UpstreamEvent::Listed { server, listing }) => {
                 // Only counted: nothing of it is shown.
                 let subject = Subject { server: server.clone(), target: Target::Server };
-                if let Ok(listing) = Guardrails::none().screen_result(&subject, listing) {
+                if let Ok(listing) = Guardrails::none().screen_result(&subject, *listing) {
                     self.listed.insert(server, listing.get().tools.len());
                 }
             }

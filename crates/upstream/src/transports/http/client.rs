@@ -37,7 +37,7 @@ const MAX_POOLS: usize = 64;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Sends requests to one server.
-pub(super) struct Client {
+pub(in crate::transports) struct Client {
     endpoint: Url,
     target: Uri,
     tls: Option<Arc<ClientConfig>>,
@@ -52,7 +52,7 @@ enum Pool {
 
 /// Why there is no response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(in crate::transports) enum Failure {
     /// There is no connection, for this reason; nothing was sent.
     Unreachable(&'static str),
     /// The request may have been sent.
@@ -61,7 +61,7 @@ pub(super) enum Failure {
 
 /// Why no client can be made for an address.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum BadEndpoint {
+pub(in crate::transports) enum BadEndpoint {
     /// The address cannot be written into a request.
     #[error("its address cannot be used in a request")]
     Address,
@@ -74,7 +74,7 @@ pub(super) enum BadEndpoint {
 
 impl Client {
     /// Prepares connections to `endpoint`; none is opened yet.
-    pub(super) fn new(endpoint: &Url) -> Result<Self, BadEndpoint> {
+    pub(in crate::transports) fn new(endpoint: &Url) -> Result<Self, BadEndpoint> {
         let tls = (endpoint.scheme() == "https").then(tls_config).transpose()?;
         let target = target(endpoint).ok_or(BadEndpoint::Address)?;
         let pools = (0..MAX_POOLS).map(|_| OnceLock::new()).collect();
@@ -82,14 +82,17 @@ impl Client {
     }
 
     /// Returns where requests go.
-    pub(super) const fn target(&self) -> &Uri {
+    pub(in crate::transports) const fn target(&self) -> &Uri {
         &self.target
     }
 
     /// Sends a request and waits for the head of the response. Dropping the future closes an HTTP/1.1 connection.
     ///
     /// A request that provably never left is sent again on another connection, by the pool; no other is.
-    pub(super) async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+    pub(in crate::transports) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+    ) -> Result<Response<Incoming>, Failure> {
         let sent = match self.pool() {
             Pool::Plain(client) => client.request(request).await,
             Pool::Tls(client) => client.request(request).await,
@@ -103,7 +106,7 @@ impl Client {
 
     /// Returns where a response sends us: only redirections that keep method and body, and only within the origin,
     /// for credentials go with them.
-    pub(super) fn redirection(&self, response: &Response<Incoming>) -> Option<Uri> {
+    pub(in crate::transports) fn redirection(&self, response: &Response<Incoming>) -> Option<Uri> {
         let keeps_method =
             matches!(response.status(), StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT);
         let location = response.headers().get(LOCATION).filter(|_| keeps_method)?.to_str().ok()?;

@@ -12,13 +12,12 @@ use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use super::{
-    HttpConnection,
-    session::{Home, MAX_IDLE},
-};
+use super::{HttpConnection, session::Home};
 
 /// Errands at one server at once. What finds no room is not done: the server misses a courtesy.
 pub(super) const MAX_ERRANDS: usize = 128;
+/// How often it is looked whether sessions and streams are still needed.
+const TIDY_PERIOD: Duration = Duration::from_secs(2);
 /// How long an errand may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a stream may take to end after its last message.
@@ -71,10 +70,10 @@ impl HttpConnection {
         let _ = tokio::time::timeout(FAREWELL_TIME, farewells).await;
     }
 
-    /// Ends sessions that nobody uses any more, until the connection is closed. If this task died, they would stay
-    /// open at the server until then.
+    /// Ends sessions that nobody uses any more, and streams that are read for nobody, until the connection is closed. If
+    /// this task died, they would stay open at the server until then.
     pub(super) async fn tidy(self: Arc<Self>) {
-        let mut ticks = tokio::time::interval(MAX_IDLE / 10);
+        let mut ticks = tokio::time::interval(TIDY_PERIOD);
         while self.closing.run_until_cancelled(ticks.tick()).await.is_some() {
             self.end_all(self.sessions.take_idle(Instant::now())).await;
         }
@@ -82,7 +81,7 @@ impl HttpConnection {
 
     /// Runs something in the background if there is room for it, until the connection is closed. Outside a runtime, or
     /// in one that ends, it is not done. An errand that dies leaves nothing behind.
-    fn run_errand(&self, patience: Duration, errand: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn run_errand(&self, patience: Duration, errand: impl Future<Output = ()> + Send + 'static) {
         let Ok(room) = Arc::clone(&self.errands).try_acquire_owned() else { return };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let closing = self.closing.clone();

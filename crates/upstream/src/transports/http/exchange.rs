@@ -3,11 +3,11 @@
 use std::{io::Write as _, sync::Arc};
 
 use bytes::Bytes;
-use domain::{Credential, PrincipalKey};
+use domain::Credential;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::Full;
 use hyper::body::Incoming;
-use protocol::{Message, RequestId, Response as Answer, ResponseBody};
+use protocol::{Message, RequestId, Response as Answer, ResponseBody, encode};
 
 use super::{
     HttpConnection, HttpReply,
@@ -18,12 +18,15 @@ use super::{
     json::MAX_ERROR_BYTES,
     progress::ProgressToken,
     scope::Scope,
-    session::{Home, Session},
+    session::{Home, Owner, Session},
 };
-use crate::{CallError, transports::Exchange};
+use crate::{CallError, Event, SharedSession, transports::Exchange};
 
 /// Room for what stands around the parameters in a request.
 const ENVELOPE_BYTES: usize = 96;
+/// How often a request opens a new session because the server has forgotten the one before; it was not looked at then.
+/// A server that forgets every one has no sessions worth the name.
+const MAX_REOPENINGS: u32 = 4;
 /// The code that legacy servers give, with status 400 and no id, to a session they do not know.
 const LEGACY_REFUSAL: i64 = -32000;
 
@@ -52,8 +55,8 @@ impl HttpConnection {
         self.reply(scope, response, guard).await.map(|(reply, _)| reply)
     }
 
-    /// Sends a legacy request in the session of its principal. If the server has forgotten the session, it has not
-    /// looked at the request either (specification, transports: session management), which is sent once more.
+    /// Sends a legacy request in the session of its caller. If the server has forgotten the session, it has not
+    /// looked at the request either (specification, transports: session management), which is sent again.
     pub(super) async fn request_legacy(
         self: &Arc<Self>,
         exchange: &Exchange<'_>,
@@ -61,21 +64,27 @@ impl HttpConnection {
         let id = self.next_id();
         let shared = exchange.params.progress_token().map(|_| id);
         let body = message(id, exchange, shared)?;
-        let mut has_reopened = false;
+        let client = exchange.session;
+        let owner = exchange.principal.map(|principal| Owner::of(self.affinity, principal, client));
+        let mut reopened = 0;
         loop {
-            let home = self.home(exchange.principal, exchange.credential).await?;
-            let scope = Scope::new(id, token(id, exchange, Sharing::Session), Some(home.clone()));
+            let home = self.home_for(owner.as_ref(), exchange.credential, client).await?;
+            let scope =
+                Scope::new(id, token(id, exchange, Sharing::Session), Some(home.clone())).asking(client);
             let guard = CancelGuard::new(self, id, Some(home.clone()));
             let headers =
                 || Ok(self.fixed.behind(self.legacy_headers(Purpose::Post, &home)?, exchange.passed));
             let response = self.send_guarded(&guard, headers, &body).await;
             let (reply, session) = self.reply(scope, response, guard).await?;
-            if session == SessionState::Alive || has_reopened {
+            if session == SessionState::Alive || reopened == MAX_REOPENINGS {
                 return Ok(reply);
             }
-            self.sessions.forget(exchange.principal, &home.session);
+            self.sessions.forget(owner.as_ref(), &home.session);
+            if owner.is_none() {
+                self.inbox.session_renewed();
+            }
             self.suspect_changes();
-            has_reopened = true;
+            reopened += 1;
         }
     }
 
@@ -88,13 +97,13 @@ impl HttpConnection {
         let body = message(id, exchange, None)?;
         let headers = || self.fixed.legacy(Purpose::Post, exchange.credential, None);
         let response = self.send(Method::POST, headers, &body).await?;
-        let session = Session::new(self.session_id(&response)?, None);
+        let session = Session::own(self.session_id(&response)?);
         let is_taken = response.status().is_success();
         let scope = Scope::new(id, ProgressToken::None, None);
         let guard = CancelGuard::new(self, id, None);
         let (reply, _) = self.reply(scope, Ok(response), guard).await?;
         if is_taken {
-            self.sessions.put(None, session, exchange.credential.cloned());
+            self.sessions.put(session, exchange.credential.cloned());
         }
         Ok(reply)
     }
@@ -106,6 +115,30 @@ impl HttpConnection {
     pub(super) async fn tell(self: &Arc<Self>, home: &Home, message: Bytes) -> Result<(), CallError> {
         let response = self.send(Method::POST, || self.legacy_headers(Purpose::Post, home), &message).await?;
         if response.status().is_success() { Ok(()) } else { Err(self.status(response.status())) }
+    }
+
+    /// Asks the server something of ours in a session, and waits for the answer, whatever it is. The caller bounds the
+    /// time. Tells whether the server knew the session.
+    ///
+    /// # Errors
+    /// [`CallError`] when no answer came.
+    pub(super) async fn ask(
+        self: &Arc<Self>,
+        home: &Home,
+        method: &str,
+        params: &[u8],
+    ) -> Result<SessionState, CallError> {
+        let id = self.next_id();
+        let body = encode::request(id, method, params).into();
+        let scope = Scope::new(id, ProgressToken::None, Some(home.clone()));
+        let guard = CancelGuard::new(self, id, None);
+        guard.forget();
+        let response = self.send(Method::POST, || self.legacy_headers(Purpose::Post, home), &body).await;
+        let (mut reply, state) = self.reply(scope, response, guard).await?;
+        while state == SessionState::Alive
+            && matches!(reply.next().await?, Event::Notification { .. } | Event::Request(_))
+        {}
+        Ok(state)
     }
 
     /// Opens the event stream of a session, from its beginning or behind an event.
@@ -250,14 +283,29 @@ impl HttpConnection {
         CallError::Status { server: self.server.clone(), status: status.as_u16() }
     }
 
-    /// Returns the session of `principal` with what authorizes its use.
+    /// Returns the session of `owner` with what authorizes its use.
     pub(super) async fn home(
         self: &Arc<Self>,
-        principal: Option<&PrincipalKey>,
+        owner: Option<&Owner>,
         credential: Option<&Credential>,
     ) -> Result<Home, CallError> {
-        let session = self.session(principal, credential).await?;
+        let session = self.session(owner, credential, None).await?;
         Ok(Home { session, credential: credential.cloned() })
+    }
+
+    /// Returns the session of `owner` for a request of `client`, who is attached to it.
+    async fn home_for(
+        self: &Arc<Self>,
+        owner: Option<&Owner>,
+        credential: Option<&Credential>,
+        client: Option<&SharedSession>,
+    ) -> Result<Home, CallError> {
+        let session = self.session(owner, credential, client).await?;
+        let home = Home { session, credential: credential.cloned() };
+        if client.is_some() {
+            self.attend(&home).await;
+        }
+        Ok(home)
     }
 }
 
@@ -266,7 +314,7 @@ const MAX_SESSION_ID_BYTES: usize = 1024;
 
 /// Whether the server still knows the session of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum SessionState {
+pub(super) enum SessionState {
     Alive,
     Gone,
 }

@@ -35,10 +35,10 @@ const FRAMING: [&str; 5] = ["connection", "content-length", "te", "transfer-enco
 /// A header that cannot be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a header of the credential cannot be sent")]
-pub(super) struct BadHeader;
+pub(in crate::transports) struct BadHeader;
 
 /// Headers of one server that stay the same.
-pub(super) struct Fixed {
+pub(in crate::transports) struct Fixed {
     written: Arc<[(String, Secret<String>)]>,
     checked: HeaderMap,
     own_depth: u32,
@@ -47,7 +47,7 @@ pub(super) struct Fixed {
 
 /// What a request accepts and whether it has a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(in crate::transports) enum Purpose {
     /// A message is sent; its answer may be JSON or a stream.
     Post,
     /// A stream is opened.
@@ -58,7 +58,10 @@ pub(super) enum Purpose {
 
 impl Fixed {
     /// Checks the configured headers, which authorize requests that bring no credential of their own.
-    pub(super) fn new(written: &Arc<[(String, Secret<String>)]>, depth: u32) -> Result<Self, BadHeader> {
+    pub(in crate::transports) fn new(
+        written: &Arc<[(String, Secret<String>)]>,
+        depth: u32,
+    ) -> Result<Self, BadHeader> {
         let checked = checked(written)?;
         Ok(Self { written: Arc::clone(written), checked, own_depth: depth, depth: HeaderValue::from(depth) })
     }
@@ -80,6 +83,15 @@ impl Fixed {
             }
         }
         Ok(headers)
+    }
+
+    /// Returns the headers of a request at a server without such sessions, and of `initialize`.
+    pub(in crate::transports) fn sessionless(
+        &self,
+        purpose: Purpose,
+        credential: Option<&Credential>,
+    ) -> Result<HeaderMap, BadHeader> {
+        self.legacy(purpose, credential, None)
     }
 
     /// Returns the headers of a modern request, its method repeated (SEP-2243).
@@ -113,7 +125,7 @@ impl Fixed {
     }
 
     /// Tells the server how many gateways a request has passed: those before us, and us.
-    pub(super) fn behind(&self, mut headers: HeaderMap, passed: u32) -> HeaderMap {
+    pub(in crate::transports) fn behind(&self, mut headers: HeaderMap, passed: u32) -> HeaderMap {
         if passed > 0 {
             headers.insert(
                 HeaderName::from_static(DEPTH_HEADER),

@@ -1,6 +1,6 @@
 //! Listens to what a server says outside calls: the stream of our own session (legacy, `GET`), or
-//! `subscriptions/listen` (modern). A stream that ends is opened again; nobody is told, but what may have changed
-//! meanwhile is listed anew.
+//! `subscriptions/listen` (modern). The stream of our session is opened again when it ends; nobody is told, but what
+//! may have changed meanwhile is suspected to have. Which subscriptions there are is `subscription`'s matter.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use domain::Credential;
 use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming as Body;
-use protocol::{Era, Message, Object, RequestId, encode, meta};
+use protocol::{Era, Message, Notification, RequestId, Response as Answer, ResponseBody, encode};
 use tokio::time::{Instant, sleep};
 
 use super::{
@@ -16,151 +16,176 @@ use super::{
     events::{End, EventStream, Next},
     reply::{ContentKind, content_kind},
     scope,
-    session::Home,
+    session::{Home, Session},
 };
-use crate::{CallError, backoff::Backoff, transports::Incoming};
+use crate::{
+    CallError,
+    backoff::Backoff,
+    inbox::{ACKNOWLEDGED, TASK_CHANGED},
+    subscription::{Heard, LISTEN, NotOpen, granted},
+    transports::Incoming,
+};
 
 /// Largest message outside calls; they are notifications of a few hundred bytes.
 const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
+/// Largest message of a subscription: it repeats the resources that are watched, each a URI of up to 2 KiB.
+const MAX_ACKNOWLEDGEMENT_BYTES: usize = 16 * 1024 * 1024;
 /// A stream that lived so long was no failure, whatever ended it.
 const LIVED: Duration = Duration::from_secs(5);
 /// A server that wants us to wait longer is not waited for.
 const MAX_RETRY: Duration = Duration::from_secs(30);
 
-/// What a modern server can tell us about, as members of its capabilities and of the filter.
-const LIST_CHANGES: [(&str, &str); 3] =
-    [("tools", "toolsListChanged"), ("prompts", "promptsListChanged"), ("resources", "resourcesListChanged")];
-
-/// Listens to one server.
+/// Listens to one legacy server.
 struct Listener {
     connection: Arc<HttpConnection>,
     credential: Option<Credential>,
-    /// The parameters of `subscriptions/listen`; none for a legacy server.
-    subscription: Option<String>,
     /// Where the last stream broke off, if it can be taken up there.
     behind: Option<HeaderValue>,
+    /// The session of the last stream.
+    last: Option<Arc<Session>>,
 }
 
-/// How opening a stream went.
-enum Opened {
-    Stream(Box<Followed>),
-    /// It may work another time.
-    NotNow,
-    /// The server does not do this.
-    Never,
+/// A `subscriptions/listen` of a modern server. Dropped, its stream is closed, which ends it.
+pub(crate) struct Subscription {
+    connection: Arc<HttpConnection>,
+    stream: EventStream,
+    id: RequestId,
 }
 
-/// A stream that is read.
+/// The stream of our own session.
 struct Followed {
     stream: EventStream,
-    /// The session of a legacy stream.
-    home: Option<Home>,
-    /// The request that a modern stream answers.
-    id: Option<RequestId>,
+    home: Home,
 }
 
 impl HttpConnection {
-    /// Begins to listen, until the connection is closed. What arrives goes to the inbox. `capabilities` is the JSON
-    /// text of what the server declared.
-    pub(crate) fn listen(self: &Arc<Self>, capabilities: &[u8], credential: &Credential) {
-        let subscription = match self.version().era() {
-            Era::Legacy => None,
-            Era::Modern => match self.subscription(capabilities) {
-                None => return,
-                subscription => subscription,
-            },
-        };
+    /// Begins to listen to a legacy server, until the connection is closed. What arrives goes to the inbox.
+    pub(crate) fn listen(self: &Arc<Self>, credential: &Credential) {
+        if self.version().era() == Era::Modern {
+            return;
+        }
         let (connection, credential) = (Arc::clone(self), Some(credential.clone()));
-        let listener = Listener { connection, credential, subscription, behind: None };
+        let listener = Listener { connection, credential, behind: None, last: None };
         let closing = self.closing.clone();
         // If this task died, changes of listings would go unnoticed until the connection is replaced.
         self.tasks.spawn(async move { closing.run_until_cancelled_owned(listener.run()).await });
     }
 
-    /// Returns the parameters with which to ask for what the server can tell; `None` if that is nothing.
-    fn subscription(&self, capabilities: &[u8]) -> Option<String> {
-        let capabilities: serde_json::Value = serde_json::from_slice(capabilities).ok()?;
-        let declared = |kind: &str| capabilities[kind]["listChanged"] == true;
-        let wanted: Vec<String> = LIST_CHANGES
-            .into_iter()
-            .filter(|(kind, _)| declared(kind))
-            .map(|(_, change)| format!("\"{change}\":true"))
-            .collect();
-        let initialize = Object::parse(&self.initialize, &["clientInfo"]).ok()?;
-        let info = initialize.get("clientInfo").unwrap_or("{}");
-        let (version_key, capabilities_key, info_key) =
-            (meta::PROTOCOL_VERSION, meta::CLIENT_CAPABILITIES, meta::CLIENT_INFO);
-        let (version, wanted_list) = (self.version(), wanted.join(","));
-        let meta =
-            format!(r#"{{"{version_key}":"{version}","{capabilities_key}":{{}},"{info_key}":{info}}}"#);
-        (!wanted.is_empty()).then(|| format!(r#"{{"_meta":{meta},"notifications":{{{wanted_list}}}}}"#))
+    /// Asks a modern server to tell us what `params` names.
+    pub(crate) async fn subscribe(
+        self: &Arc<Self>,
+        params: &str,
+        credential: &Credential,
+    ) -> Result<Subscription, NotOpen> {
+        let id = self.next_id();
+        let body: Bytes = encode::request(id, LISTEN, params.as_bytes()).into();
+        let headers = || self.fixed.modern(LISTEN, Some(credential), self.version());
+        let response = self.send(Method::POST, headers, &body).await.map_err(|_| NotOpen::NotNow)?;
+        let stream = EventStream::new(opened(response)?, MAX_ACKNOWLEDGEMENT_BYTES);
+        Ok(Subscription { connection: Arc::clone(self), stream, id: RequestId::from(id) })
+    }
+
+    /// Hands on what a server said outside calls.
+    fn heard(&self, Notification { method, params }: Notification) {
+        match &*method {
+            "notifications/message" | TASK_CHANGED => self.inbox.deliver(Incoming { method, params }),
+            _ => scope::deliver(self, method, params),
+        }
+    }
+}
+
+impl Subscription {
+    /// Waits for the next thing that is about the subscription itself; the rest goes to the inbox. Cancel safe.
+    pub(crate) async fn next(&mut self) -> Heard {
+        loop {
+            let data = match self.stream.next().await {
+                Next::Data(data) => data,
+                Next::Ended(end) => return Heard::Ended { retry: retry_of(&end) },
+                Next::TooLarge => {
+                    self.connection.counters.garbage.add_one();
+                    return Heard::Ended { retry: Duration::ZERO };
+                }
+            };
+            match envelope::parse(&data) {
+                Ok(Message::Response(answer)) if answer.id.as_ref() == Some(&self.id) => {
+                    return answered(&answer);
+                }
+                Ok(Message::Response(_)) => self.connection.counters.stray_answers.add_one(),
+                Ok(Message::Notification(note)) if &*note.method == ACKNOWLEDGED => {
+                    let params = serde_json::from_slice(&note.params.unwrap_or_default());
+                    return Heard::Acknowledged(granted(&params.unwrap_or_default()));
+                }
+                Ok(Message::Notification(note)) => self.connection.heard(note),
+                // A modern server must not send requests.
+                Ok(Message::Request(_)) | Err(_) => self.connection.counters.garbage.add_one(),
+            }
+        }
     }
 }
 
 impl Listener {
     async fn run(mut self) {
         let mut backoff = Backoff::default();
-        let mut has_listened = false;
         loop {
             let pause = match self.open().await {
-                Opened::Never => return,
-                Opened::NotNow => backoff.next(),
-                Opened::Stream(followed) => {
-                    if has_listened && self.behind.is_none() {
-                        self.connection.suspect_changes();
-                    }
-                    has_listened = true;
+                Ok(followed) => {
+                    self.note_session(&followed.home.session);
                     let began = Instant::now();
-                    let end = self.follow(*followed).await;
+                    let end = self.follow(followed).await;
                     if began.elapsed() >= LIVED {
                         backoff.reset();
                     }
+                    let retry = retry_of(&end);
                     self.behind = end.last_id;
-                    backoff.next().max(end.retry.unwrap_or_default().min(MAX_RETRY))
+                    backoff.next().max(retry)
                 }
+                Err(NotOpen::NotNow) => backoff.next(),
+                Err(NotOpen::Never) => return,
             };
             sleep(pause).await;
         }
     }
 
-    async fn open(&mut self) -> Opened {
-        let opened = match self.subscription.clone() {
-            Some(subscription) => self.subscribe(&subscription).await,
-            None => self.open_session_stream().await,
-        };
-        opened.unwrap_or(Opened::NotNow)
-    }
-
-    async fn open_session_stream(&mut self) -> Result<Opened, CallError> {
-        let home = self.connection.home(None, self.credential.as_ref()).await?;
-        let response = self.connection.open_stream(&home, self.behind.as_ref()).await?;
-        let is_forgotten = response.status() == StatusCode::NOT_FOUND && home.session.id.is_some();
-        if is_forgotten {
-            self.connection.sessions.forget(None, &home.session);
+    /// Opens the stream of our own session, behind the last event if it can be taken up there.
+    async fn open(&mut self) -> Result<Followed, NotOpen> {
+        let not_now = |_: CallError| NotOpen::NotNow;
+        let home = self.connection.home(None, self.credential.as_ref()).await.map_err(not_now)?;
+        if self.last.as_ref().is_some_and(|last| !Arc::ptr_eq(last, &home.session)) {
             self.behind = None;
-            self.connection.suspect_changes();
-            return Ok(Opened::NotNow);
         }
-        let behind = self.behind.clone();
-        Ok(opened(response, |body| {
-            let stream = EventStream::new(body, MAX_MESSAGE_BYTES);
-            let stream = if let Some(last_id) = behind { stream.continuing(last_id) } else { stream };
-            Followed { stream, home: Some(home), id: None }
-        }))
+        let response = self.connection.open_stream(&home, self.behind.as_ref()).await.map_err(not_now)?;
+        if home.session.id.is_some() && self.is_forgotten(&home.session, response.status()) {
+            self.connection.sessions.forget(None, &home.session);
+            self.connection.inbox.session_renewed();
+            self.connection.suspect_changes();
+            return Err(NotOpen::NotNow);
+        }
+        let stream = EventStream::new(opened(response)?, MAX_MESSAGE_BYTES);
+        let stream = match self.behind.clone() {
+            Some(last_id) => stream.continuing(last_id),
+            None => stream,
+        };
+        Ok(Followed { stream, home })
     }
 
-    async fn subscribe(&self, params: &str) -> Result<Opened, CallError> {
-        let connection = &self.connection;
-        let id = connection.next_id();
-        let body: Bytes = encode::request(id, "subscriptions/listen", params.as_bytes()).into();
-        let headers = || {
-            connection.fixed.modern("subscriptions/listen", self.credential.as_ref(), connection.version())
-        };
-        let response = connection.send(Method::POST, headers, &body).await?;
-        Ok(opened(response, |body| {
-            let stream = EventStream::new(body, MAX_MESSAGE_BYTES);
-            Followed { stream, home: None, id: Some(RequestId::from(id)) }
-        }))
+    /// Tells whether a refusal means that the server has forgotten the session. Besides what the specification has it
+    /// say, that is any refusal of what it gave before: some say 400 or 405 then.
+    fn is_forgotten(&self, session: &Arc<Session>, status: StatusCode) -> bool {
+        let gave_before = self.last.as_ref().is_some_and(|last| Arc::ptr_eq(last, session));
+        let is_other = matches!(status, StatusCode::BAD_REQUEST | StatusCode::METHOD_NOT_ALLOWED);
+        status == StatusCode::NOT_FOUND || gave_before && is_other
+    }
+
+    /// Notes in which session we listen. What another one was told, this one was not; and what was said between two
+    /// streams is lost, unless the second begins where the first broke off.
+    fn note_session(&mut self, session: &Arc<Session>) {
+        let Some(last) = self.last.replace(Arc::clone(session)) else { return };
+        if !Arc::ptr_eq(&last, session) {
+            self.connection.inbox.session_renewed();
+        }
+        if self.behind.is_none() {
+            self.connection.suspect_changes();
+        }
     }
 
     /// Reads a stream until it ends.
@@ -172,44 +197,43 @@ impl Listener {
                     self.connection.counters.garbage.add_one();
                     return End::GIVEN_UP;
                 }
-                Next::Data(data) => {
-                    let message = envelope::parse(&data);
-                    let ends = matches!(&message, Ok(Message::Response(answer)) if answer.id == followed.id);
-                    if ends && followed.id.is_some() {
-                        return End::GIVEN_UP;
-                    }
-                    match message {
-                        Ok(message) => self.take(message, followed.home.as_ref()),
-                        Err(_) => self.connection.counters.garbage.add_one(),
-                    }
-                }
+                Next::Data(data) => match envelope::parse(&data) {
+                    Ok(message) => self.take(message, &followed.home),
+                    Err(_) => self.connection.counters.garbage.add_one(),
+                },
             }
         }
     }
 
-    fn take(&self, message: Message, home: Option<&Home>) {
-        let counters = &self.connection.counters;
-        match (message, home) {
-            (Message::Response(_), _) => counters.stray_answers.add_one(),
-            (Message::Request(request), Some(home)) => scope::answer(&self.connection, home, &request),
-            (Message::Request(_), None) => counters.garbage.add_one(),
-            (Message::Notification(notification), _) => match &*notification.method {
-                "notifications/subscriptions/acknowledged" => {}
-                "notifications/message" => {
-                    let incoming = Incoming { method: notification.method, params: notification.params };
-                    self.connection.inbox.deliver(incoming);
-                }
-                _ => scope::deliver(&self.connection, notification.method, notification.params),
-            },
+    fn take(&self, message: Message, home: &Home) {
+        match message {
+            Message::Response(_) => self.connection.counters.stray_answers.add_one(),
+            Message::Request(request) => scope::answer(&self.connection, home, &request),
+            Message::Notification(notification) => self.connection.heard(notification),
         }
     }
 }
 
-/// Judges a response to the opening of a stream.
-fn opened(response: Response<Body>, follow: impl FnOnce(Body) -> Followed) -> Opened {
+/// Reads the answer that ends a subscription.
+fn answered(answer: &Answer) -> Heard {
+    match &answer.body {
+        ResponseBody::Result(_) => Heard::Ended { retry: Duration::ZERO },
+        ResponseBody::Error(error) => {
+            let error: serde_json::Value = serde_json::from_slice(error).unwrap_or_default();
+            Heard::Refused { code: error["code"].as_i64().unwrap_or(0) }
+        }
+    }
+}
+
+fn retry_of(end: &End) -> Duration {
+    end.retry.unwrap_or_default().min(MAX_RETRY)
+}
+
+/// Judges a response to the opening of a stream; returns its body.
+fn opened(response: Response<Body>) -> Result<Body, NotOpen> {
     let status = response.status();
     if status == StatusCode::OK && content_kind(response.headers()) == ContentKind::Events {
-        return Opened::Stream(Box::new(follow(response.into_body())));
+        return Ok(response.into_body());
     }
     let may_change = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
     let may_be_let_in = matches!(
@@ -219,5 +243,5 @@ fn opened(response: Response<Body>, follow: impl FnOnce(Body) -> Followed) -> Op
             | StatusCode::CONFLICT
             | StatusCode::TOO_MANY_REQUESTS
     );
-    if may_change || may_be_let_in { Opened::NotNow } else { Opened::Never }
+    Err(if may_change || may_be_let_in { NotOpen::NotNow } else { NotOpen::Never })
 }

@@ -7,9 +7,9 @@ use std::{
 };
 
 use bytes::Bytes;
-use domain::{Credential, PrincipalKey};
+use domain::Credential;
 use http::Method;
-use protocol::{Era, Object, Version, encode};
+use protocol::{ClientCapabilities, Edit, Era, Object, Version, encode, splice};
 use tokio::sync::watch;
 
 use super::{
@@ -18,29 +18,39 @@ use super::{
     headers::Purpose,
     progress::ProgressToken,
     scope::Scope,
-    session::{Found, Home, Opened, Session},
+    session::{Audience, Found, Home, Introduced, Opened, Owner, Session},
 };
-use crate::{CallError, Event, Payload};
+use crate::{CallError, Event, Payload, SharedSession};
 
 /// How long opening a session may take.
 const OPENING_TIME: Duration = Duration::from_secs(30);
 
 impl HttpConnection {
-    /// Returns the session of `owner`, opening it if there is none. Cancel safe: an opening that was begun goes on.
+    /// Returns the session of `owner`, opening it if there is none; `client` is attached to it. Cancel safe: an opening
+    /// that was begun goes on.
     pub(super) async fn session(
         self: &Arc<Self>,
-        owner: Option<&PrincipalKey>,
+        owner: Option<&Owner>,
         credential: Option<&Credential>,
+        client: Option<&SharedSession>,
     ) -> Opened {
+        let admit = |audience: &Audience| client.into_iter().for_each(|client| audience.admit(client));
         let (found, evicted) = self.sessions.find(owner, credential, Instant::now());
         self.end_later(evicted);
         let mut announcement = match found {
-            Found::Open(session) => return Ok(session),
+            Found::Open(session) => {
+                admit(&session.audience);
+                return Ok(session);
+            }
             Found::Full => return Err(self.unavailable("it has as many sessions as it may have")),
-            Found::Opening(announcement) => announcement,
-            Found::Absent(announce) => {
+            Found::Opening(announcement, audience) => {
+                admit(&audience);
+                announcement
+            }
+            Found::Absent(announce, audience) => {
+                admit(&audience);
                 let announcement = announce.subscribe();
-                self.start_opening(owner.cloned(), credential.cloned(), announce);
+                self.start_opening(audience, credential.cloned(), announce);
                 announcement
             }
         };
@@ -50,27 +60,31 @@ impl HttpConnection {
 
     fn start_opening(
         self: &Arc<Self>,
-        owner: Option<PrincipalKey>,
+        audience: Arc<Audience>,
         credential: Option<Credential>,
         announce: watch::Sender<Option<Opened>>,
     ) {
-        if owner.is_some() && !self.is_being_tidied.swap(true, Ordering::Relaxed) {
+        if audience.owner().is_some() && !self.is_being_tidied.swap(true, Ordering::Relaxed) {
             self.tasks.spawn(Arc::clone(self).tidy());
         }
         let connection = Arc::clone(self);
         // If this task died, those who wait are told by the end of the channel, and the next one opens anew.
         self.tasks.spawn(async move {
-            let opened = connection.open_in_time(credential.clone()).await;
+            let opened = connection.open_in_time(&audience, credential.clone()).await;
             match &opened {
-                Ok(session) => connection.sessions.put(owner.as_ref(), Arc::clone(session), credential),
-                Err(_) => connection.sessions.give_up(owner.as_ref()),
+                Ok(session) => connection.sessions.put(Arc::clone(session), credential),
+                Err(_) => connection.sessions.give_up(audience.owner()),
             }
             announce.send_replace(Some(opened));
         });
     }
 
-    async fn open_in_time(self: &Arc<Self>, credential: Option<Credential>) -> Opened {
-        let opening = tokio::time::timeout(OPENING_TIME, self.open_session(credential));
+    async fn open_in_time(
+        self: &Arc<Self>,
+        audience: &Arc<Audience>,
+        credential: Option<Credential>,
+    ) -> Opened {
+        let opening = tokio::time::timeout(OPENING_TIME, self.open_session(audience, credential));
         match self.closing.run_until_cancelled(opening).await {
             None => Err(self.unavailable("the connection is being closed")),
             Some(Err(_)) => Err(self.unavailable("opening a session took too long")),
@@ -80,9 +94,14 @@ impl HttpConnection {
         }
     }
 
-    async fn open_session(self: &Arc<Self>, credential: Option<Credential>) -> Opened {
+    async fn open_session(
+        self: &Arc<Self>,
+        audience: &Arc<Audience>,
+        credential: Option<Credential>,
+    ) -> Opened {
         let id = self.next_id();
-        let body = encode::request(id, "initialize", &self.initialize);
+        let declared = audience.owner().map_or(ClientCapabilities::NONE, Owner::declared);
+        let body = encode::request(id, "initialize", &declaring(&self.initialize, &declared));
         let headers = || self.fixed.legacy(Purpose::Post, credential.as_ref(), None);
         let response = self.send(Method::POST, headers, &body.into()).await?;
         if !response.status().is_success() {
@@ -93,19 +112,32 @@ impl HttpConnection {
         let guard = CancelGuard::new(self, id, None);
         guard.forget();
         let mut reply = HttpReply::begin(self, scope, response, guard)?;
-        let version = self.agreed_version(&final_answer(self, &mut reply).await?)?;
-        let home = Home { session: Session::new(name, Some(version)), credential };
+        let introduced = self.introduced(name, &final_answer(self, &mut reply).await?)?;
+        let home = Home { session: Session::of(Arc::clone(audience), introduced), credential };
         self.tell(&home, encode::notification("notifications/initialized", None).into()).await?;
         Ok(home.session)
     }
 
-    fn agreed_version(&self, result: &Bytes) -> Result<Version, CallError> {
-        let named = Object::parse(result, &["protocolVersion"]).ok().and_then(|result| {
+    fn introduced(&self, id: Option<http::HeaderValue>, result: &Bytes) -> Result<Introduced, CallError> {
+        let read = Object::parse(result, &["protocolVersion", "capabilities"]).ok().and_then(|result| {
             let version: Version = result.string("protocolVersion")?.parse().ok()?;
-            (version.era() == Era::Legacy).then_some(version)
+            let capabilities = result.get("capabilities").unwrap_or("{}");
+            let has_logging = Object::parse(capabilities.as_bytes(), &["logging"])
+                .is_ok_and(|capabilities| capabilities.get("logging").is_some_and(|value| value != "null"));
+            (version.era() == Era::Legacy).then_some(Introduced { id, version, has_logging })
         });
-        named.ok_or_else(|| self.protocol("it opened a session without a protocol version that we speak"))
+        read.ok_or_else(|| self.protocol("it opened a session without a protocol version that we speak"))
     }
+}
+
+/// Returns the parameters of `initialize` with what is to be declared in place of the capabilities in them.
+fn declaring(initialize: &Bytes, declared: &ClientCapabilities) -> Bytes {
+    let span =
+        Object::parse(initialize, &["capabilities"]).ok().and_then(|params| params.span("capabilities"));
+    let Some(at) = span else { return initialize.clone() };
+    let mut declaring = Vec::with_capacity(initialize.len() + declared.as_json().len());
+    splice(&mut declaring, initialize, &[Edit { at, with: declared.as_json().as_bytes() }]);
+    declaring.into()
 }
 
 /// Waits for the result of a request of ours.

@@ -61,7 +61,7 @@ pub(super) type Resuming = Pin<Box<dyn Future<Output = Result<Box<EventStream>, 
 
 /// What a body holds, by its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ContentKind {
+pub(in crate::transports) enum ContentKind {
     Json,
     Events,
     Other,
@@ -91,9 +91,12 @@ impl HttpReply {
     /// Waits for the next event. Cancel safe. Nothing comes after a final event or an error.
     pub(crate) async fn next(&mut self) -> Result<Event, CallError> {
         let event = self.advance().await;
-        if !matches!(event, Ok(Event::Notification { .. } | Event::Request(_))) {
-            self.end();
+        match &event {
+            Ok(Event::Notification { .. } | Event::Request(_)) => return event,
+            Ok(Event::Result(_) | Event::Error(_)) => self.scope.close(),
+            Err(_) => {}
         }
+        self.end();
         event
     }
 
@@ -152,6 +155,7 @@ impl HttpReply {
         match self.scope.meaning(&self.connection, message) {
             Meaning::Nothing => Ok(None),
             Meaning::Notification { method, params } => Ok(Some(Event::Notification { method, params })),
+            Meaning::Request(request) => Ok(Some(Event::Request(request))),
             Meaning::Result(result) if result.len() > self.connection.result_bytes => {
                 Err(self.connection.too_large())
             }
@@ -210,7 +214,7 @@ fn collecting(connection: &HttpConnection, body: Incoming) -> Result<Collecting,
 }
 
 /// Tells what a body holds; a compressed one holds nothing we asked for.
-pub(super) fn content_kind(headers: &HeaderMap) -> ContentKind {
+pub(in crate::transports) fn content_kind(headers: &HeaderMap) -> ContentKind {
     let is_plain = headers.get(CONTENT_ENCODING).is_none_or(|encoding| encoding == "identity");
     let written = headers.get(CONTENT_TYPE).filter(|_| is_plain).and_then(|value| value.to_str().ok());
     let essence = written.unwrap_or_default().split(';').next().unwrap_or_default().trim_ascii();

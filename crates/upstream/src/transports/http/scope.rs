@@ -4,9 +4,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
-use protocol::{Message, Notification, Request, RequestId, Response, ResponseBody, code, encode};
+use protocol::{Message, Notification, Request, RequestId, Response, ResponseBody};
 use serde_json::value::RawValue;
 
+pub(super) use super::asking::answer_ourselves as answer;
 use super::{
     HttpConnection, envelope,
     events::{End, EventStream},
@@ -14,7 +15,7 @@ use super::{
     reply::{ContentKind, Resuming, content_kind},
     session::Home,
 };
-use crate::{CallError, transports::Incoming};
+use crate::{CallError, ServerRequest, SharedSession, transports::Incoming};
 
 /// Most messages that are looked at in one array.
 const MAX_MESSAGES: usize = 1_000;
@@ -34,6 +35,10 @@ pub(super) struct Scope {
     token: ProgressToken,
     /// The session of a legacy request.
     home: Option<Home>,
+    /// Who can be asked what the server wants to know.
+    client: Option<SharedSession>,
+    /// Whether the server has asked something.
+    has_asked: bool,
     waiting: VecDeque<Message>,
     resumes: u32,
 }
@@ -44,6 +49,8 @@ pub(super) enum Meaning {
     Nothing,
     /// Something about the request.
     Notification { method: Box<str>, params: Option<Bytes> },
+    /// Something that the caller is asked.
+    Request(ServerRequest),
     /// The result.
     Result(Bytes),
     /// The error object.
@@ -52,7 +59,14 @@ pub(super) enum Meaning {
 
 impl Scope {
     pub(super) fn new(id: u64, token: ProgressToken, home: Option<Home>) -> Self {
-        Self { id, id_json: RequestId::from(id), token, home, waiting: VecDeque::new(), resumes: 0 }
+        let (id_json, waiting) = (RequestId::from(id), VecDeque::new());
+        Self { id, id_json, token, home, client: None, has_asked: false, waiting, resumes: 0 }
+    }
+
+    /// Has questions of the server go to `client`; without one they are refused.
+    pub(super) fn asking(mut self, client: Option<&SharedSession>) -> Self {
+        self.client = client.cloned();
+        self
     }
 
     /// Returns the request's id.
@@ -101,18 +115,32 @@ impl Scope {
     }
 
     /// Finds out what a message means. What is for others is handed on to them or answered.
-    pub(super) fn meaning(&self, connection: &Arc<HttpConnection>, message: Message) -> Meaning {
+    pub(super) fn meaning(&mut self, connection: &Arc<HttpConnection>, message: Message) -> Meaning {
         match message {
             Message::Response(response) => self.response(connection, response),
             Message::Notification(notification) => self.notification(connection, notification),
-            Message::Request(request) => {
-                match &self.home {
-                    Some(home) => answer(connection, home, &request),
-                    // A modern server must not send requests.
-                    None => connection.counters.garbage.add_one(),
-                }
-                Meaning::Nothing
-            }
+            Message::Request(request) => self.request(connection, request),
+        }
+    }
+
+    fn request(&mut self, connection: &Arc<HttpConnection>, request: Request) -> Meaning {
+        let Some(home) = &self.home else {
+            // A modern server must not send requests.
+            connection.counters.garbage.add_one();
+            return Meaning::Nothing;
+        };
+        if !self.client.as_ref().is_some_and(|client| client.capabilities().allow(&request.method)) {
+            answer(connection, home, &request);
+            return Meaning::Nothing;
+        }
+        self.has_asked = true;
+        connection.question(home, request, Some(self.id)).map_or(Meaning::Nothing, Meaning::Request)
+    }
+
+    /// Notes that the request was answered: the server waits for no answers of ours any more.
+    pub(super) fn close(&mut self) {
+        if let (true, Some(home)) = (std::mem::take(&mut self.has_asked), &self.home) {
+            home.session.questions.settle_call(self.id);
         }
     }
 
@@ -138,7 +166,10 @@ impl Scope {
                 None => connection.counters.dropped_notifications.add_one(),
             },
             "notifications/message" => return Meaning::Notification { method, params },
-            _ => deliver(connection, method, params),
+            _ => match &self.home {
+                Some(home) => connection.spread(&home.session, method, params),
+                None => deliver(connection, method, params),
+            },
         }
         Meaning::Nothing
     }
@@ -185,18 +216,16 @@ pub(super) fn deliver(connection: &HttpConnection, method: Box<str>, params: Opt
     }
 }
 
-/// Answers a request of a legacy server: `ping` is answered, and nothing else is known yet.
-pub(super) fn answer(connection: &Arc<HttpConnection>, home: &Home, request: &Request) {
-    let answer = if &*request.method == "ping" {
-        encode::result(&request.id, b"{}")
-    } else {
-        connection.counters.refused_requests.add_one();
-        encode::error(Some(&request.id), code::METHOD_NOT_FOUND, "the method is not available", None)
-    };
-    connection.tell_later(home.clone(), answer.into());
+impl Drop for Scope {
+    fn drop(&mut self) {
+        if let (true, Some(home)) = (self.has_asked, &self.home) {
+            home.session.questions.withdraw_call(self.id);
+        }
+    }
 }
 
-fn messages(array: &Bytes) -> Vec<Message> {
+/// Returns the messages in an array (2025-03-26).
+pub(super) fn messages(array: &Bytes) -> Vec<Message> {
     let values: Vec<&RawValue> = serde_json::from_slice(array).unwrap_or_default();
     let texts = values.into_iter().take(MAX_MESSAGES).map(|value| array.slice_ref(value.get().as_bytes()));
     texts.filter_map(|text| Message::parse(&text).ok()).collect()

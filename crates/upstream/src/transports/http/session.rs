@@ -1,34 +1,60 @@
-//! Sessions at a legacy server: one for each principal and one of our own, opened when first needed.
-//! Invariant: a session is used for the principal it was opened for, and for nobody else.
+//! One session at a legacy server, with what belongs to it alone: its name, its revision, what the server asks in it.
+//! All sessions of a server are in `session/table`, whose they are says `session/owner`, who listens `session/audience`.
+
+mod audience;
+mod level;
+mod owner;
+mod questions;
+mod table;
 
 use std::{
-    collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use domain::{Credential, PrincipalKey};
+use domain::Credential;
 use http::HeaderValue;
 use parking_lot::Mutex;
 use protocol::Version;
-use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
-use crate::CallError;
+pub(super) use self::{
+    audience::{Audience, Following},
+    owner::Owner,
+    table::{Found, Opened, Sessions},
+};
+pub(in crate::transports) use self::{
+    level::{LogLevel, Told},
+    questions::{Entered, Question, Questions},
+};
 
-/// Sessions at one server. Each costs the server memory, and us a few hundred bytes.
-const MAX_SESSIONS: usize = 10_000;
-/// A session that nobody used for so long is closed, as our clients' own sessions are.
-pub(super) const MAX_IDLE: Duration = Duration::from_secs(30 * 60);
-/// Where there is no room, a session idle for longer than any call may take makes place.
-const EVICTABLE_AFTER: Duration = Duration::from_secs(11 * 60);
+#[cfg(test)]
+pub(super) use self::table::MAX_IDLE;
 
 /// An open session.
 pub(super) struct Session {
     /// The server's name for it; some servers give none.
     pub(super) id: Option<HeaderValue>,
+    /// The clients that it is for; nobody in our own.
+    pub(super) audience: Arc<Audience>,
+    /// What the server asks in it and is not answered yet.
+    pub(super) questions: Questions,
+    /// Which log level the server knows; none if it takes no level.
+    pub(super) told: Option<Told>,
     /// The revision agreed on in it; none in the session whose revision the handshake fixes.
     version: Option<Version>,
     last_used: Mutex<Instant>,
+    over: CancellationToken,
+}
+
+/// What opening a session has shown.
+pub(super) struct Introduced {
+    /// The server's name for the session.
+    pub(super) id: Option<HeaderValue>,
+    /// The revision agreed on.
+    pub(super) version: Version,
+    /// Whether the server takes a log level.
+    pub(super) has_logging: bool,
 }
 
 /// A session with what authorizes its use.
@@ -38,52 +64,43 @@ pub(super) struct Home {
     pub(super) credential: Option<Credential>,
 }
 
-/// How an opening went.
-pub(super) type Opened = Result<Arc<Session>, CallError>;
-type Announcement = watch::Receiver<Option<Opened>>;
-
-/// All sessions at one server.
-#[derive(Default)]
-pub(super) struct Sessions(Mutex<Table>);
-
-#[derive(Default)]
-struct Table {
-    own: Option<Slot>,
-    principals: HashMap<PrincipalKey, Slot>,
-}
-
-struct Slot {
-    state: SlotState,
-    /// What authorizes closing it.
-    credential: Option<Credential>,
-}
-
-enum SlotState {
-    Opening(Announcement),
-    Open(Arc<Session>),
-}
-
-/// What was found for an owner.
-pub(super) enum Found {
-    Open(Arc<Session>),
-    /// Somebody opens it already.
-    Opening(Announcement),
-    /// The caller is to open it, and to announce how that went.
-    Absent(watch::Sender<Option<Opened>>),
-    /// There is no room for one more.
-    Full,
-}
-
-// === impl Session ===
-
 impl Session {
-    pub(super) fn new(id: Option<HeaderValue>, version: Option<Version>) -> Arc<Self> {
-        Arc::new(Self { id, version, last_used: Mutex::new(Instant::now()) })
+    /// Makes our own session, whose revision the handshake fixes.
+    pub(super) fn own(id: Option<HeaderValue>) -> Arc<Self> {
+        Self::new(id, None, None, Arc::new(Audience::new(None)))
+    }
+
+    /// Makes the session of `audience`.
+    pub(super) fn of(audience: Arc<Audience>, introduced: Introduced) -> Arc<Self> {
+        let Introduced { id, version, has_logging } = introduced;
+        Self::new(id, Some(version), has_logging.then(Told::default), audience)
+    }
+
+    fn new(
+        id: Option<HeaderValue>,
+        version: Option<Version>,
+        told: Option<Told>,
+        audience: Arc<Audience>,
+    ) -> Arc<Self> {
+        let last_used = Mutex::new(Instant::now());
+        let (questions, over) = (Questions::default(), CancellationToken::new());
+        Arc::new(Self { id, audience, questions, told, version, last_used, over })
     }
 
     /// Returns the revision to speak in it; `usual` is what the handshake fixed for the server.
     pub(super) fn version(&self, usual: Version) -> Version {
         self.version.unwrap_or(usual)
+    }
+
+    /// Completes when the session is known to be over, at the server or here.
+    pub(super) const fn over(&self) -> &CancellationToken {
+        &self.over
+    }
+
+    /// Notes that the session is over: nobody need be asked any more what the server asked in it.
+    fn end(&self) {
+        self.over.cancel();
+        self.questions.settle_all();
     }
 
     fn touch(&self, now: Instant) {
@@ -92,137 +109,5 @@ impl Session {
 
     fn idle(&self, now: Instant) -> Duration {
         now.saturating_duration_since(*self.last_used.lock())
-    }
-}
-
-// === impl Sessions ===
-
-impl Sessions {
-    /// Looks for the session of `owner`, and notes that it is used. An absent one is reserved for the caller.
-    /// Sessions that had to make room for it are returned, to be ended.
-    pub(super) fn find(
-        &self,
-        owner: Option<&PrincipalKey>,
-        credential: Option<&Credential>,
-        now: Instant,
-    ) -> (Found, Vec<Home>) {
-        let mut table = self.0.lock();
-        if let Some(found) = table.slot(owner).and_then(|slot| slot.usable(now)) {
-            return (found, Vec::new());
-        }
-        let evicted = table.make_room(now);
-        if owner.is_some() && table.principals.len() >= MAX_SESSIONS {
-            return (Found::Full, evicted);
-        }
-        let (announce, announcement) = watch::channel(None);
-        let slot = Slot { state: SlotState::Opening(announcement), credential: credential.cloned() };
-        table.put(owner, slot);
-        (Found::Absent(announce), evicted)
-    }
-
-    /// Fills the slot of `owner`.
-    pub(super) fn put(
-        &self,
-        owner: Option<&PrincipalKey>,
-        session: Arc<Session>,
-        credential: Option<Credential>,
-    ) {
-        self.0.lock().put(owner, Slot { state: SlotState::Open(session), credential });
-    }
-
-    /// Empties the slot of `owner` after a failed opening.
-    pub(super) fn give_up(&self, owner: Option<&PrincipalKey>) {
-        let mut table = self.0.lock();
-        if matches!(table.slot(owner), Some(Slot { state: SlotState::Opening(_), .. })) {
-            table.remove(owner);
-        }
-    }
-
-    /// Forgets a session that the server has forgotten, unless another one has taken its place already.
-    pub(super) fn forget(&self, owner: Option<&PrincipalKey>, session: &Arc<Session>) {
-        let mut table = self.0.lock();
-        let is_it = |slot: &Slot| matches!(&slot.state, SlotState::Open(open) if Arc::ptr_eq(open, session));
-        if table.slot(owner).is_some_and(is_it) {
-            table.remove(owner);
-        }
-    }
-
-    /// Takes out the sessions of principals that nobody used for a long time.
-    pub(super) fn take_idle(&self, now: Instant) -> Vec<Home> {
-        self.0.lock().take_if(|session| session.idle(now) > MAX_IDLE)
-    }
-
-    /// Takes out all sessions.
-    pub(super) fn take_all(&self) -> Vec<Home> {
-        let mut table = self.0.lock();
-        let mut homes = table.take_if(|_| true);
-        homes.extend(table.own.take().and_then(Slot::into_home));
-        homes
-    }
-}
-
-// === impl Table ===
-
-impl Table {
-    fn slot(&self, owner: Option<&PrincipalKey>) -> Option<&Slot> {
-        owner.map_or(self.own.as_ref(), |principal| self.principals.get(principal))
-    }
-
-    fn put(&mut self, owner: Option<&PrincipalKey>, slot: Slot) {
-        match owner {
-            None => self.own = Some(slot),
-            Some(principal) => {
-                self.principals.insert(principal.clone(), slot);
-            }
-        }
-    }
-
-    fn remove(&mut self, owner: Option<&PrincipalKey>) {
-        match owner {
-            None => self.own = None,
-            Some(principal) => {
-                self.principals.remove(principal);
-            }
-        }
-    }
-
-    fn make_room(&mut self, now: Instant) -> Vec<Home> {
-        if self.principals.len() < MAX_SESSIONS {
-            return Vec::new();
-        }
-        self.take_if(|session| session.idle(now) > EVICTABLE_AFTER)
-    }
-
-    fn take_if(&mut self, is_due: impl Fn(&Session) -> bool) -> Vec<Home> {
-        let due = self.principals.extract_if(|_, slot| match &slot.state {
-            SlotState::Open(session) => is_due(session),
-            SlotState::Opening(_) => false,
-        });
-        due.filter_map(|(_, slot)| slot.into_home()).collect()
-    }
-}
-
-// === impl Slot ===
-
-impl Slot {
-    /// Returns the session, or where its opening is announced; `None` if the opener died without a word.
-    fn usable(&self, now: Instant) -> Option<Found> {
-        match &self.state {
-            SlotState::Open(session) => {
-                session.touch(now);
-                Some(Found::Open(Arc::clone(session)))
-            }
-            SlotState::Opening(announcement) => {
-                let is_alive = announcement.has_changed().is_ok();
-                is_alive.then(|| Found::Opening(announcement.clone()))
-            }
-        }
-    }
-
-    fn into_home(self) -> Option<Home> {
-        match self.state {
-            SlotState::Open(session) => Some(Home { session, credential: self.credential }),
-            SlotState::Opening(_) => None,
-        }
     }
 }

@@ -1,10 +1,14 @@
-//! Tests against small real servers on loopback. Their parts: [`stage`].
+//! Tests against small real servers on loopback. Their parts: [`stage`] and [`clients`].
 
 mod cancelling;
+pub(in crate::transports) mod clients;
 mod events;
+mod expiry;
 mod faults;
 mod json;
 mod large;
 mod listening;
+mod relaying;
+mod session_streams;
 mod sessions;
-mod stage;
+pub(in crate::transports) mod stage;

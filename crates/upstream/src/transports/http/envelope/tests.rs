@@ -70,7 +70,82 @@ fn scanned(body: &Bytes) -> Result<Message, Malformed> {
     parse(&padded.into())
 }
 
+/// Messages of every kind, and what is none: members that stand twice, are missing, or look like others.
+fn any_message() -> impl Strategy<Value = String> {
+    let space = prop_oneof![Just(""), Just(" "), Just("\n\t\r ")];
+    let member = (
+        prop::sample::select(&NAMES[..]),
+        prop_oneof![object(), prop::sample::select(&VALUES[..]).prop_map(str::to_owned)],
+    );
+    let others = proptest::collection::vec(member, 0..4);
+    let sound = prop::sample::select(&SOUND[..]);
+    (sound, others, object(), any::<proptest::sample::Index>(), space).prop_map(
+        |(sound, others, object, at, space)| {
+            let mut members: Vec<String> =
+                others.iter().map(|(name, value)| format!("\"{name}\"{space}:{value}{space}")).collect();
+            members.insert(at.index(members.len() + 1), sound.replace("OBJECT", &object));
+            format!("{space}{{{}}}{space}", members.join(","))
+        },
+    )
+}
+
+/// Members that make up a message by themselves.
+const SOUND: [&str; 6] = [
+    r#""jsonrpc":"2.0","id":7,"result":OBJECT"#,
+    r#""result":OBJECT,"jsonrpc":"2.0","id":"a""#,
+    r#""jsonrpc":"2.0","id":7,"error":OBJECT"#,
+    r#""jsonrpc":"2.0","id":7,"method":"x","params":OBJECT"#,
+    r#""params":OBJECT,"method":"x","jsonrpc":"2.0""#,
+    r#""id":7,"result":OBJECT"#,
+];
+
+const NAMES: [&str; 12] = [
+    "jsonrpc",
+    "id",
+    "method",
+    "params",
+    "result",
+    "error",
+    "Result",
+    r"re\u0073ult",
+    "re\u{17f}ult",
+    "vendor",
+    "note",
+    "",
+];
+
+const VALUES: [&str; 8] = [r#""2.0""#, "7", r#""x""#, "null", "[{}]", "1E400", r#""result""#, "{"];
+
+/// Everything that a message says, comparable.
+fn whole(read: Result<Message, Malformed>) -> Option<String> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match read.ok()? {
+        Message::Request(request) => Some(format!("{request:?}")),
+        Message::Notification(note) => Some(format!("{note:?}")),
+        Message::Response(Response { id, body: ResponseBody::Result(result) }) => {
+            Some(format!("{id:?} result {}", text(&result)))
+        }
+        Message::Response(Response { id, body: ResponseBody::Error(error) }) => {
+            Some(format!("{id:?} error {}", text(&error)))
+        }
+    }
+}
+
 proptest! {
+    #[test]
+    fn messages_of_every_kind_are_read_alike(body in any_message()) {
+        let body = Bytes::from(body);
+        let strict = whole(Message::parse(&body));
+        let scanned = scanned(&body);
+        match (&scanned, strict) {
+            // The scanner does not look into the result, so it may take one that is broken inside.
+            (Ok(Message::Response(Response { body: ResponseBody::Result(result), .. })), None) => {
+                prop_assert!(serde_json::from_slice::<serde::de::IgnoredAny>(result).is_err());
+            }
+            (_, strict) => prop_assert_eq!(whole(scanned), strict),
+        }
+    }
+
     #[test]
     fn sound_messages_are_read_alike(body in object().prop_flat_map(|result| around(&result))) {
         let body = Bytes::from(body);

@@ -1,15 +1,19 @@
 //! Servers that die, hang, or come back: what the call gets, and how soon.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
+use protocol::ClientCapabilities;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     time::{Instant, timeout},
 };
 
-use super::stage::*;
+use super::{
+    super::session::{Audience, Introduced, Owner, Session},
+    stage::*,
+};
 use crate::{CallError, Event, Payload};
 
 /// Serves one connection: reads a request, then does what `act` says with the stream.
@@ -52,8 +56,12 @@ async fn a_server_killed_during_a_call_is_lost_within_a_second() {
         let line = connect(&url, era);
         let owner = principal("a");
         if era == LEGACY {
-            let session = super::super::session::Session::new(Some("s".parse().unwrap()), Some(LEGACY));
-            line.connection.sessions.put(Some(&owner), session, None);
+            let declared = ClientCapabilities::NONE;
+            let owner = Owner::Callers { principal: owner.clone(), declared, client: None };
+            let introduced =
+                Introduced { id: Some("s".parse().unwrap()), version: LEGACY, has_logging: false };
+            let session = Session::of(Arc::new(Audience::new(Some(owner))), introduced);
+            line.connection.sessions.put(session, None);
         }
         let began = Instant::now();
         let answer = ask(&line.connection, call(&ECHO, Some(&owner))).await;

@@ -1,14 +1,39 @@
 //! What servers say outside calls: the stream of our session, subscriptions, and what happens when they end.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::{task::JoinSet, time::timeout};
 
 use super::stage::*;
+use crate::{
+    handshake::Greeting, inbox, own_request::Asker, subscription, transports::Connection, watching::Watching,
+};
 
 const ALL: &[u8] = br#"{"tools":{"listChanged":true},"prompts":{},"resources":{"listChanged":true}}"#;
 const CHANGED: &str = r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#;
+
+/// Keeps the subscriptions of a modern server, as its supervisor would, until what is returned is dropped.
+fn subscribe(line: &mut Line, capabilities: &'static [u8]) -> JoinSet<()> {
+    let (connection, lists_changed) =
+        (Connection::Http(Arc::clone(&line.connection)), Arc::clone(&line.mail.lists_changed));
+    let (_, empty) = inbox::inbox(Arc::clone(&line.counters), Watching::default().of(&server_id()));
+    let mail = std::mem::replace(&mut line.mail.subscriptions, empty.subscriptions);
+    let tenure = line.interests.clone().begin();
+    let mut task = JoinSet::new();
+    task.spawn(async move {
+        let greeting =
+            Greeting { version: MODERN, capabilities: Bytes::from_static(capabilities), instructions: None };
+        let credential = credential("own");
+        let own_info = r#"{"name":"own","version":"1"}"#;
+        let asker = Asker { connection: &connection, credential: &credential, own_info };
+        match subscription::keep(asker, &greeting, &lists_changed, mail, tenure).await {}
+    });
+    task
+}
 
 fn sse(text: String) -> Answer {
     typed("text/event-stream", full(text))
@@ -24,7 +49,7 @@ async fn a_legacy_server_is_heard_and_answered() {
     })
     .await;
     let mut line = connect(&server.url(), LEGACY);
-    line.connection.listen(ALL, &credential("own"));
+    line.connection.listen(&credential("own"));
     let get = server.sees(|seen| seen.method == "GET").await;
     assert_eq!((get.header("mcp-session-id"), get.header("accept")), ("session-1", "text/event-stream"));
     sender.send(Ok(event(CHANGED).into())).await.unwrap();
@@ -57,7 +82,7 @@ async fn a_stream_that_ends_is_opened_again_behind_its_last_event() {
     })
     .await;
     let line = connect(&server.url(), LEGACY);
-    line.connection.listen(b"{}", &credential("own"));
+    line.connection.listen(&credential("own"));
     server.sees(|seen| seen.header("last-event-id") == "a-1").await;
     timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
     server.sees(|seen| seen.header("last-event-id") == "a-2").await;
@@ -75,7 +100,7 @@ async fn a_server_without_a_stream_is_left_alone() {
         })
         .await;
         let line = connect(&server.url(), LEGACY);
-        line.connection.listen(ALL, &credential("own"));
+        line.connection.listen(&credential("own"));
         server.sees(|seen| seen.method == "GET").await;
         ask(&line.connection, call(&ECHO, Some(&principal("a")))).await.unwrap();
         assert_eq!(server.seen().iter().filter(|seen| seen.method == "GET").count(), 1, "{refused}");
@@ -93,9 +118,31 @@ async fn our_own_session_is_opened_anew_when_the_server_has_forgotten_it() {
     })
     .await;
     let line = connect(&server.url(), LEGACY);
-    line.connection.listen(ALL, &credential("own"));
+    line.connection.listen(&credential("own"));
     server.sees(|seen| seen.method == "GET" && seen.header("mcp-session-id") == "session-2").await;
     timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_after_it_was_given_means_another_session() {
+    for refused in [400, 405] {
+        let opened = AtomicUsize::new(0);
+        let server = serve(move |seen| {
+            let number = opened.fetch_add(usize::from(seen.method == "GET"), Ordering::Relaxed);
+            async move {
+                match (seen.method.as_str(), seen.header("mcp-session-id"), number) {
+                    ("GET", "session-1", 0) => events(&[]),
+                    ("GET", ..) => status(refused),
+                    _ => json(result(&seen.id(), "{}")),
+                }
+            }
+        })
+        .await;
+        let line = connect(&server.url(), LEGACY);
+        line.connection.listen(&credential("own"));
+        server.sees(|seen| seen.method == "GET" && seen.header("mcp-session-id") == "session-2").await;
+        timeout(PATIENCE, line.mail.subscriptions.session_renewed.notified()).await.unwrap();
+    }
 }
 
 #[tokio::test]
@@ -107,8 +154,8 @@ async fn a_modern_server_is_asked_for_what_it_declares() {
         async move { body.map_or_else(|| status(503), |body| typed("text/event-stream", body)) }
     })
     .await;
-    let line = connect(&server.url(), MODERN);
-    line.connection.listen(ALL, &credential("own"));
+    let mut line = connect(&server.url(), MODERN);
+    let _subscribed = subscribe(&mut line, ALL);
     let asked = server.sees(|seen| seen.rpc() == "subscriptions/listen").await;
     assert_eq!(asked.header("mcp-method"), "subscriptions/listen");
     assert_eq!(asked.header("mcp-protocol-version"), "2026-07-28");
@@ -118,7 +165,7 @@ async fn a_modern_server_is_asked_for_what_it_declares() {
         r#"{"toolsListChanged":true,"resourcesListChanged":true}"#
     );
     assert_eq!(params["_meta"]["io.modelcontextprotocol/protocolVersion"], "2026-07-28");
-    assert_eq!(params["_meta"]["io.modelcontextprotocol/clientInfo"]["name"], "t");
+    assert_eq!(params["_meta"]["io.modelcontextprotocol/clientInfo"]["name"], "own");
     let acknowledged = r#"{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{}}"#;
     sender.send(Ok(Bytes::from([event(acknowledged), event(CHANGED)].concat()))).await.unwrap();
     timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
@@ -140,8 +187,8 @@ async fn a_subscription_that_ends_is_made_anew_and_everything_listed_again() {
         }
     })
     .await;
-    let line = connect(&server.url(), MODERN);
-    line.connection.listen(ALL, &credential("own"));
+    let mut line = connect(&server.url(), MODERN);
+    let _subscribed = subscribe(&mut line, ALL);
     timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
     server.sees(|seen| seen.id() == "4").await;
     assert_eq!(line.counters.values().stray_answers, 0);
@@ -150,8 +197,8 @@ async fn a_subscription_that_ends_is_made_anew_and_everything_listed_again() {
 #[tokio::test]
 async fn nothing_is_asked_of_a_modern_server_that_declares_nothing() {
     let server = serve(|seen| async move { json(result(&seen.id(), "{}")) }).await;
-    let line = connect(&server.url(), MODERN);
-    line.connection.listen(br#"{"tools":{}}"#, &credential("own"));
+    let mut line = connect(&server.url(), MODERN);
+    let _subscribed = subscribe(&mut line, br#"{"tools":{}}"#);
     ask(&line.connection, call(&ECHO, None)).await.unwrap();
     assert_eq!(server.seen().len(), 1);
 }

@@ -1,14 +1,18 @@
 //! Legacy sessions: whose they are, when they are opened, what happens when the server forgets one.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
+use protocol::ClientCapabilities;
 use tokio::task::JoinSet;
 
 use super::{
-    super::session::{Found, MAX_IDLE, Session, Sessions},
+    super::session::{Audience, Found, Home, Introduced, MAX_IDLE, Owner, Session, Sessions},
     stage::*,
 };
 use crate::{CallError, transports::Exchange};
@@ -142,8 +146,8 @@ async fn a_forgotten_session_is_opened_anew_and_the_call_sent_once_more() {
 
 #[tokio::test]
 async fn a_server_that_knows_no_session_at_all_is_asked_twice() {
-    let calls = std::sync::Arc::new(AtomicUsize::new(0));
-    let counted = std::sync::Arc::clone(&calls);
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
     let server = serve(move |_| {
         counted.fetch_add(1, Ordering::Relaxed);
         async move { status(404) }
@@ -203,10 +207,28 @@ async fn the_handshake_opens_our_own_session_and_closing_ends_all() {
     assert_eq!(methods, ["initialize", "notifications/initialized", "tools/call"]);
 }
 
+/// The owner of what `agent` does without a session of its own.
+fn owner(agent: &str) -> Owner {
+    declaring(agent, ClientCapabilities::NONE)
+}
+
+fn declaring(agent: &str, declared: ClientCapabilities) -> Owner {
+    Owner::Callers { principal: principal(agent), declared, client: None }
+}
+
+fn open(sessions: &Sessions, owner: Owner) {
+    let introduced = Introduced { id: None, version: LEGACY, has_logging: false };
+    sessions.put(Session::of(Arc::new(Audience::new(Some(owner))), introduced), None);
+}
+
+fn owners(homes: &[Home]) -> Vec<Option<Owner>> {
+    homes.iter().map(|home| home.session.audience.owner().cloned()).collect()
+}
+
 #[test]
 fn idle_sessions_are_ended() {
     let (sessions, now) = (Sessions::default(), Instant::now());
-    sessions.put(Some(&principal("a")), Session::new(None, None), None);
+    open(&sessions, owner("a"));
     assert!(sessions.take_idle(now).is_empty());
     assert_eq!(sessions.take_idle(now + MAX_IDLE + Duration::from_secs(60)).len(), 1);
     assert!(sessions.take_all().is_empty());
@@ -216,12 +238,39 @@ fn idle_sessions_are_ended() {
 fn sessions_are_bounded_and_old_ones_make_room() {
     let (sessions, now) = (Sessions::default(), Instant::now());
     for number in 0..10_000 {
-        sessions.put(Some(&principal(&number.to_string())), Session::new(None, None), None);
+        open(&sessions, owner(&number.to_string()));
     }
-    assert!(matches!(sessions.find(Some(&principal("new")), None, now).0, Found::Full));
+    assert!(matches!(sessions.find(Some(&owner("new")), None, now).0, Found::Full));
     let later = now + Duration::from_secs(12 * 60);
-    assert!(matches!(sessions.find(Some(&principal("7")), None, later).0, Found::Open(_)));
-    let (found, evicted) = sessions.find(Some(&principal("new")), None, later);
-    assert!(matches!(found, Found::Absent(_)));
+    assert!(matches!(sessions.find(Some(&owner("7")), None, later).0, Found::Open(_)));
+    let (found, evicted) = sessions.find(Some(&owner("new")), None, later);
+    assert!(matches!(found, Found::Absent(..)));
     assert_eq!(evicted.len(), 9_999, "all but the one just used");
+}
+
+#[test]
+fn one_principal_has_so_many_declarations() {
+    let (sessions, now) = (Sessions::default(), Instant::now());
+    let numbered = |number: usize| {
+        let declared = format!(r#"{{"roots":{{"number":{number}}}}}"#);
+        declaring("a", ClientCapabilities::parse(declared.as_bytes()).unwrap())
+    };
+    open(&sessions, owner("a"));
+    for number in 0..16 {
+        assert!(sessions.find(Some(&numbered(number)), None, now).1.is_empty());
+        open(&sessions, numbered(number));
+        let used = now + Duration::from_secs(number as u64);
+        let Found::Open(_) = sessions.find(Some(&numbered(number)), None, used).0 else { panic!("open") };
+    }
+    let now = now + Duration::from_secs(60);
+    let (found, evicted) = sessions.find(Some(&numbered(16)), None, now);
+    assert!(matches!(found, Found::Absent(..)));
+    assert_eq!(owners(&evicted), [Some(numbered(0))], "the one not used for the longest time");
+    let in_use: Vec<_> = (1..16).map(|number| sessions.find(Some(&numbered(number)), None, now).0).collect();
+    assert!(matches!(sessions.find(Some(&numbered(17)), None, now).0, Found::Full));
+    drop(in_use);
+    assert!(
+        matches!(sessions.find(Some(&owner("b")), None, now).0, Found::Absent(..)),
+        "others are not concerned"
+    );
 }

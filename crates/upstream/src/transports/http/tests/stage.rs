@@ -38,44 +38,45 @@ use crate::{
     inbox::{self, Mail},
     metrics::Counters,
     transports::{Exchange, Opening, WriteParams},
+    watching::{Watching, interests::Interests},
 };
 
 /// Long enough for a loaded machine, short enough to notice that a test hangs.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(in crate::transports) const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) type Answer = Response<BoxBody<Bytes, io::Error>>;
+pub(in crate::transports) type Answer = Response<BoxBody<Bytes, io::Error>>;
 
 /// A request as the server saw it.
 #[derive(Debug, Clone)]
-pub(super) struct Seen {
-    pub(super) method: Method,
-    pub(super) path: String,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Bytes,
+pub(in crate::transports) struct Seen {
+    pub(in crate::transports) method: Method,
+    pub(in crate::transports) path: String,
+    pub(in crate::transports) headers: HeaderMap,
+    pub(in crate::transports) body: Bytes,
 }
 
 impl Seen {
-    pub(super) fn header(&self, name: &str) -> &str {
+    pub(in crate::transports) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(in crate::transports) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     /// The method of the JSON-RPC message; empty for others.
-    pub(super) fn rpc(&self) -> String {
+    pub(in crate::transports) fn rpc(&self) -> String {
         self.json()["method"].as_str().unwrap_or_default().to_owned()
     }
 
-    pub(super) fn id(&self) -> String {
+    pub(in crate::transports) fn id(&self) -> String {
         self.json()["id"].to_string()
     }
 }
 
 /// A server; it ends when this is dropped, its connections with it.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(in crate::transports) struct Server {
+    pub(in crate::transports) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     count: watch::Receiver<usize>,
     connections: Arc<watch::Sender<usize>>,
@@ -84,7 +85,7 @@ pub(super) struct Server {
 
 impl Server {
     /// Answers each request with what `handler` says.
-    pub(super) async fn start<F, Answering>(handler: F) -> Self
+    pub(in crate::transports) async fn start<F, Answering>(handler: F) -> Self
     where
         F: Fn(Seen) -> Answering + Send + Sync + 'static,
         Answering: Future<Output = Answer> + Send + 'static,
@@ -92,7 +93,7 @@ impl Server {
         Self::start_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), handler)
     }
 
-    pub(super) fn start_on<F, Answering>(listener: TcpListener, handler: F) -> Self
+    pub(in crate::transports) fn start_on<F, Answering>(listener: TcpListener, handler: F) -> Self
     where
         F: Fn(Seen) -> Answering + Send + Sync + 'static,
         Answering: Future<Output = Answer> + Send + 'static,
@@ -119,16 +120,16 @@ impl Server {
         Self { address, seen, count, connections, _tasks: tasks }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(in crate::transports) fn url(&self) -> String {
         format!("http://{}/mcp", self.address)
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
+    pub(in crate::transports) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().clone()
     }
 
     /// Waits until a request was seen that `wanted` accepts.
-    pub(super) async fn sees(&self, wanted: impl Fn(&Seen) -> bool) -> Seen {
+    pub(in crate::transports) async fn sees(&self, wanted: impl Fn(&Seen) -> bool) -> Seen {
         let mut count = self.count.clone();
         let waiting = async {
             loop {
@@ -142,7 +143,7 @@ impl Server {
     }
 
     /// Waits until this many connections are open.
-    pub(super) async fn has_connections(&self, wanted: usize) {
+    pub(in crate::transports) async fn has_connections(&self, wanted: usize) {
         let mut connections = self.connections.subscribe();
         let waiting = connections.wait_for(|open| *open == wanted);
         tokio::time::timeout(PATIENCE, waiting).await.expect("connections are opened and closed").unwrap();
@@ -173,67 +174,80 @@ async fn read(request: Request<Body>) -> Seen {
     Seen { method: head.method, path: head.uri.path().to_owned(), headers: head.headers, body }
 }
 
-pub(super) fn status(status: u16) -> Answer {
+pub(in crate::transports) fn status(status: u16) -> Answer {
     Response::builder().status(status).body(full("")).unwrap()
 }
 
-pub(super) fn json(body: impl Into<Bytes>) -> Answer {
+pub(in crate::transports) fn json(body: impl Into<Bytes>) -> Answer {
     refusal(200, body)
 }
 
-pub(super) fn refusal(status: u16, body: impl Into<Bytes>) -> Answer {
+pub(in crate::transports) fn refusal(status: u16, body: impl Into<Bytes>) -> Answer {
     let builder = Response::builder().status(StatusCode::from_u16(status).unwrap());
     builder.header("content-type", "application/json; charset=utf-8").body(full(body)).unwrap()
 }
 
-pub(super) fn full(body: impl Into<Bytes>) -> BoxBody<Bytes, io::Error> {
+pub(in crate::transports) fn full(body: impl Into<Bytes>) -> BoxBody<Bytes, io::Error> {
     Full::new(body.into()).map_err(|never| match never {}).boxed()
 }
 
 /// A body that goes on as long as the sender lives; an error breaks the connection off.
-pub(super) fn open_body() -> (mpsc::Sender<io::Result<Bytes>>, BoxBody<Bytes, io::Error>) {
+pub(in crate::transports) fn open_body() -> (mpsc::Sender<io::Result<Bytes>>, BoxBody<Bytes, io::Error>) {
     let (sender, mut receiver) = mpsc::channel::<io::Result<Bytes>>(16);
     let frames = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
     let frames = futures_util::StreamExt::map(frames, |piece| piece.map(Frame::data));
     (sender, StreamBody::new(frames).boxed())
 }
 
-pub(super) fn typed(content_type: &str, body: BoxBody<Bytes, io::Error>) -> Answer {
+pub(in crate::transports) fn typed(content_type: &str, body: BoxBody<Bytes, io::Error>) -> Answer {
     Response::builder().header("content-type", content_type).body(body).unwrap()
 }
 
 /// A stream of these events, complete.
-pub(super) fn events(events: &[String]) -> Answer {
+pub(in crate::transports) fn events(events: &[String]) -> Answer {
     typed("text/event-stream", full(events.concat()))
 }
 
-pub(super) fn event(message: &str) -> String {
+pub(in crate::transports) fn event(message: &str) -> String {
     format!("event: message\ndata: {message}\n\n")
 }
 
-pub(super) fn result(id: &str, result: &str) -> String {
+pub(in crate::transports) fn result(id: &str, result: &str) -> String {
     format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{result}}}"#)
 }
 
 /// A connection with the receiving end of its inbox.
-pub(super) struct Line {
-    pub(super) connection: Arc<HttpConnection>,
-    pub(super) counters: Arc<Counters>,
-    pub(super) mail: Mail,
+pub(in crate::transports) struct Line {
+    pub(in crate::transports) connection: Arc<HttpConnection>,
+    pub(in crate::transports) counters: Arc<Counters>,
+    pub(in crate::transports) mail: Mail,
+    /// What is watched of the server.
+    pub(in crate::transports) interests: Arc<Interests>,
 }
 
 /// Opens a connection that speaks `version`.
-pub(super) fn connect(url: &str, version: Version) -> Line {
+pub(in crate::transports) fn connect(url: &str, version: Version) -> Line {
     connect_with(url, version, 64 << 20)
 }
 
-pub(super) fn connect_with(url: &str, version: Version, result_bytes: usize) -> Line {
-    let written = serde_json::json!({ "url": url, "headers": { "Authorization": "Bearer own" } });
+pub(in crate::transports) fn connect_with(url: &str, version: Version, result_bytes: usize) -> Line {
+    connect_as(url, version, result_bytes, "principal")
+}
+
+/// Opens a connection whose sessions are shared as `affinity` says.
+pub(in crate::transports) fn connect_sharing(url: &str, affinity: &str) -> Line {
+    connect_as(url, LEGACY, 64 << 20, affinity)
+}
+
+fn connect_as(url: &str, version: Version, result_bytes: usize, affinity: &str) -> Line {
+    let headers = serde_json::json!({ "Authorization": "Bearer own" });
+    let written = serde_json::json!({ "url": url, "headers": headers, "affinity": affinity });
     let config: ServerConfig = serde_json::from_value(written).unwrap();
     let settings = config.build(server_id()).unwrap();
     let TransportSettings::Http(http) = settings.transport() else { panic!("an HTTP server") };
     let counters = Arc::new(Counters::default());
-    let (inbox, mail) = inbox::inbox(Arc::clone(&counters));
+    let interests = Watching::default().of(&server_id());
+    let (inbox, mail) = inbox::inbox(Arc::clone(&counters), Arc::clone(&interests));
     let opening = Opening {
         server: server_id(),
         inbox,
@@ -249,28 +263,28 @@ pub(super) fn connect_with(url: &str, version: Version, result_bytes: usize) -> 
     };
     let connection = HttpConnection::open(http, opening).unwrap();
     connection.speak(version);
-    Line { connection, counters, mail }
+    Line { connection, counters, mail, interests }
 }
 
-pub(super) fn server_id() -> ServerId {
+pub(in crate::transports) fn server_id() -> ServerId {
     ServerId::new("s").unwrap()
 }
 
-pub(super) fn principal(agent: &str) -> PrincipalKey {
+pub(in crate::transports) fn principal(agent: &str) -> PrincipalKey {
     let agent = AgentId::new(agent).unwrap();
     let (agent_source, servers) = (AgentSource::Launch, ServerScope::All);
     Principal { agent, agent_source, user: None, roles: Vec::new(), token: None, servers }.key()
 }
 
-pub(super) fn credential(token: &str) -> Credential {
+pub(in crate::transports) fn credential(token: &str) -> Credential {
     let header = ("authorization".to_owned(), Secret::new(format!("Bearer {token}")));
     Credential::new(server_id(), "", [header])
 }
 
 /// Parameters as text; `@` stands for the progress token.
-pub(super) struct Text<'a> {
-    pub(super) text: &'a str,
-    pub(super) token: Option<&'a str>,
+pub(in crate::transports) struct Text<'a> {
+    pub(in crate::transports) text: &'a str,
+    pub(in crate::transports) token: Option<&'a str>,
 }
 
 impl WriteParams for Text<'_> {
@@ -291,7 +305,10 @@ impl WriteParams for Text<'_> {
 }
 
 /// A call of the tool `echo`.
-pub(super) fn call<'a>(params: &'a Text<'a>, principal: Option<&'a PrincipalKey>) -> Exchange<'a> {
+pub(in crate::transports) fn call<'a>(
+    params: &'a Text<'a>,
+    principal: Option<&'a PrincipalKey>,
+) -> Exchange<'a> {
     let name = Some("echo");
     Exchange {
         passed: 0,
@@ -305,10 +322,11 @@ pub(super) fn call<'a>(params: &'a Text<'a>, principal: Option<&'a PrincipalKey>
     }
 }
 
-pub(super) const ECHO: Text<'static> = Text { text: r#"{"name":"echo","arguments":{}}"#, token: None };
+pub(in crate::transports) const ECHO: Text<'static> =
+    Text { text: r#"{"name":"echo","arguments":{}}"#, token: None };
 
 /// Calls and waits for the final answer.
-pub(super) async fn ask(
+pub(in crate::transports) async fn ask(
     connection: &Arc<HttpConnection>,
     exchange: Exchange<'_>,
 ) -> Result<Final, CallError> {
@@ -321,13 +339,13 @@ pub(super) async fn ask(
 
 /// The final answer, and how it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Final {
+pub(in crate::transports) enum Final {
     Whole(String),
     Streamed(String),
     Error(String),
 }
 
-pub(super) async fn finish(reply: &mut HttpReply) -> Result<Final, CallError> {
+pub(in crate::transports) async fn finish(reply: &mut HttpReply) -> Result<Final, CallError> {
     loop {
         match reply.next().await? {
             Event::Notification { .. } | Event::Request(_) => {}
@@ -344,15 +362,15 @@ pub(super) async fn finish(reply: &mut HttpReply) -> Result<Final, CallError> {
     }
 }
 
-pub(super) fn text(bytes: &[u8]) -> String {
+pub(in crate::transports) fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-pub(super) const LEGACY: Version = Version::V2025_11_25;
-pub(super) const MODERN: Version = Version::V2026_07_28;
+pub(in crate::transports) const LEGACY: Version = Version::V2025_11_25;
+pub(in crate::transports) const MODERN: Version = Version::V2026_07_28;
 
 /// A server of either era: sessions are opened and counted, everything else is `answer`'s work.
-pub(super) async fn serve<F, Answering>(answer: F) -> Server
+pub(in crate::transports) async fn serve<F, Answering>(answer: F) -> Server
 where
     F: Fn(Seen) -> Answering + Send + Sync + 'static,
     Answering: Future<Output = Answer> + Send + 'static,
@@ -361,7 +379,7 @@ where
 }
 
 /// Opens sessions called `session-1`, `session-2` and so on; the rest is for `answer`.
-pub(super) fn with_sessions<F, Answering>(
+pub(in crate::transports) fn with_sessions<F, Answering>(
     answer: F,
 ) -> impl Fn(Seen) -> futures_util::future::BoxFuture<'static, Answer> + Send + Sync + 'static
 where
@@ -381,8 +399,14 @@ where
 }
 
 /// The answer to `initialize`.
-pub(super) fn session(id: &str, name: &str) -> Answer {
-    let mut opened = json(result(id, r#"{"protocolVersion":"2025-11-25","capabilities":{}}"#));
+pub(in crate::transports) fn session(id: &str, name: &str) -> Answer {
+    session_of(id, name, "{}")
+}
+
+/// The answer to `initialize` of a server with these capabilities.
+pub(in crate::transports) fn session_of(id: &str, name: &str, capabilities: &str) -> Answer {
+    let told = format!(r#"{{"protocolVersion":"2025-11-25","capabilities":{capabilities}}}"#);
+    let mut opened = json(result(id, &told));
     opened.headers_mut().insert("mcp-session-id", name.parse().unwrap());
     opened
 }

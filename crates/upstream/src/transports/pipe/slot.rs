@@ -8,32 +8,56 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::Exchange;
-use crate::{CallError, Event};
+use super::super::Exchange;
+use crate::{CallError, Event, SharedSession};
 
-/// Notifications that may wait. A caller that reads slower loses the oldest: a newer progress says more.
+/// Events that may wait. A caller that reads slower loses the oldest: a newer progress says more.
 const MAX_WAITING: usize = 256;
+/// What servers may ask of a client (specification 2025-11-25, client features).
+const ASKED: [&str; 3] = ["sampling/createMessage", "elicitation/create", "roots/list"];
+/// Requests that are answered at once, or only look at something under way. During these nothing is asked, so that
+/// they need not wait for those during which something is.
+const BRIEF: [&str; 5] =
+    ["completion/complete", "logging/setLevel", "tasks/get", "tasks/list", "tasks/cancel"];
 
 /// One call in flight.
 pub(super) struct Slot {
     /// The JSON text of the client's own progress token.
     client_token: Option<Box<str>>,
     is_callers: bool,
+    /// Its caller's session, if it has one.
+    client: Option<SharedSession>,
+    is_interactive: bool,
     state: Mutex<State>,
 }
 
 #[derive(Default)]
 struct State {
-    notifications: VecDeque<Event>,
+    waiting: VecDeque<Event>,
     last: Option<Result<Event, CallError>>,
     waker: Option<Waker>,
 }
 
 impl Slot {
     pub(super) fn new(exchange: &Exchange<'_>) -> Self {
+        let client = exchange.session.filter(|_| exchange.principal.is_some()).cloned();
+        let can_ask = |client: &SharedSession| ASKED.iter().any(|method| client.capabilities().allow(method));
         Self {
             client_token: exchange.params.progress_token().map(Into::into),
             is_callers: exchange.principal.is_some(),
+            is_interactive: !BRIEF.contains(&exchange.method) && client.as_ref().is_some_and(can_ask),
+            client,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Makes the place of a request of the gateway whose answer nobody reads.
+    pub(super) fn unread() -> Self {
+        Self {
+            client_token: None,
+            is_callers: false,
+            client: None,
+            is_interactive: false,
             state: Mutex::default(),
         }
     }
@@ -48,21 +72,30 @@ impl Slot {
         self.is_callers
     }
 
-    /// Adds a notification. Returns how many had to go for it.
+    /// Returns the session of the caller, if it has one.
+    pub(super) const fn client(&self) -> Option<&SharedSession> {
+        self.client.as_ref()
+    }
+
+    /// Tells whether the server may ask the caller something during the call.
+    pub(super) const fn is_interactive(&self) -> bool {
+        self.is_interactive
+    }
+
+    /// Adds an event that is not the last. Returns how many had to go for it; a question among them is refused.
     pub(super) fn notify(&self, event: Event) -> u64 {
         let mut state = self.state.lock();
-        let is_full = state.notifications.len() >= MAX_WAITING;
-        if is_full {
-            state.notifications.pop_front();
-        }
-        state.notifications.push_back(event);
+        let is_full = state.waiting.len() >= MAX_WAITING;
+        let gone = if is_full { state.waiting.pop_front() } else { None };
+        state.waiting.push_back(event);
         let waker = state.waker.take();
         drop(state);
+        drop(gone);
         waker.into_iter().for_each(Waker::wake);
         u64::from(is_full)
     }
 
-    /// Puts the final event behind the notifications.
+    /// Puts the final event behind the others.
     pub(super) fn finish(&self, last: Result<Event, CallError>) {
         let mut state = self.state.lock();
         state.last = Some(last);
@@ -78,7 +111,7 @@ impl Slot {
 
     fn poll_next(&self, context: &Context<'_>) -> Poll<Result<Event, CallError>> {
         let mut state = self.state.lock();
-        if let Some(event) = state.notifications.pop_front() {
+        if let Some(event) = state.waiting.pop_front() {
             return Poll::Ready(Ok(event));
         }
         match state.last.take() {

@@ -1,0 +1,260 @@
+//! A call on its way back: events are screened, judged and recorded, one by one.
+
+use std::{pin::pin, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use guardrails::Cleared;
+use policy::Permit;
+use protocol::{Era, MethodRow};
+use tokio_util::sync::CancellationToken;
+use upstream::{CallError, Event, Payload, Reply, ResultStream};
+
+use super::{cached::Reading, deadline::Deadline, own_tasks, state::Sealing};
+use crate::{
+    admission::Admission,
+    error::{Asked, Failure, shown},
+    logs::Wish,
+    observe::Record,
+    result_kind::{Expected, ResultKind},
+    session::Session,
+    tasks::Tasks,
+    uris::Renaming,
+};
+
+/// Largest result that is looked into for what kind it is.
+const JUDGED_BYTES: usize = 256 * 1024;
+
+const PROGRESS: &str = "notifications/progress";
+
+/// A call whose answer is on its way. Dropping it cancels the call at the upstream and ends its record.
+pub(crate) struct Running {
+    pub(super) admission: Admission,
+    pub(super) row: &'static MethodRow,
+    pub(super) permit: Permit,
+    pub(super) reply: Reply,
+    pub(super) deadline: Deadline,
+    pub(super) shutdown: CancellationToken,
+    pub(super) record: Option<Record>,
+    pub(super) logs: Wish,
+    pub(super) expected: Expected,
+    pub(super) tasks: Arc<Tasks>,
+    pub(super) sealing: Option<Sealing>,
+    pub(super) reading: Option<Reading>,
+    pub(super) asked: Option<Arc<Asked>>,
+}
+
+impl Running {
+    /// Waits for the next event, screened. After a final one the call is over. Cancel safe.
+    ///
+    /// # Errors
+    /// [`Failure`], recorded; the call is over then as well.
+    pub(crate) async fn next(&mut self) -> Result<Cleared<Event>, Failure> {
+        let event = self.wanted_event().await;
+        match &event {
+            Ok(event) => self.note(event.get()),
+            Err(failure) => self.fail(failure),
+        }
+        event.map_err(|failure| failure.asked(self.asked.as_ref()))
+    }
+
+    /// Returns the era of the upstream that answers.
+    pub(crate) const fn upstream_era(&self) -> Era {
+        self.reply.era()
+    }
+
+    /// Returns the era of the client that asked.
+    pub(crate) fn client_era(&self) -> Era {
+        self.admission.era()
+    }
+
+    /// Returns the method that was called.
+    pub(crate) const fn row(&self) -> &'static MethodRow {
+        self.row
+    }
+
+    /// Returns how the client is shown the resources that the result names; `None` where by the server's own URIs.
+    pub(crate) fn renaming(&self) -> Option<Renaming<'_>> {
+        let (catalog, view) = (&self.admission.world().catalog, self.admission.view());
+        Renaming::of(catalog, view, &self.permit.subject().server, self.row.routing)
+    }
+
+    /// Makes the failure of a result that is larger than the client's door can carry.
+    pub(crate) fn too_large(&self, limit: usize) -> Failure {
+        let too_large = CallError::TooLarge { server: self.permit.subject().server.clone(), limit };
+        Failure::Upstream(too_large).asked(self.asked.as_ref())
+    }
+
+    /// Ends the record of a result that was passed on while it arrived.
+    pub(crate) fn returned(&mut self, result_bytes: u64) {
+        if let Some(record) = self.record.take() {
+            record.returned(result_bytes);
+        }
+    }
+
+    /// Ends the record of a call that failed after its reply began.
+    pub(crate) fn fail(&mut self, failure: &Failure) {
+        if let Some(record) = self.record.take() {
+            record.failed(failure);
+        }
+    }
+
+    /// Waits until the next chunk of a large result, within the call's time.
+    ///
+    /// # Errors
+    /// [`Failure`], recorded; the client has an incomplete answer then and must be told by a broken connection.
+    pub(crate) async fn next_chunk(&mut self, stream: &mut ResultStream) -> Result<Option<Bytes>, Failure> {
+        self.deadline.extend();
+        let server = &self.permit.subject().server;
+        let chunk = self.deadline.bound(server, &self.shutdown, pin!(stream.next_chunk())).await;
+        let chunk = chunk.and_then(|chunk| chunk.transpose().map_err(Failure::from));
+        chunk.map_err(|failure| {
+            self.fail(&failure);
+            failure.asked(self.asked.as_ref())
+        })
+    }
+
+    async fn wanted_event(&mut self) -> Result<Cleared<Event>, Failure> {
+        loop {
+            let subject = self.permit.subject();
+            let event =
+                self.deadline.bound(&subject.server, &self.shutdown, pin!(self.reply.next())).await??;
+            let event = self.admission.world().configured.guardrails.screen_result(subject, event)?;
+            let event = self.gathered(event).await?;
+            self.keep(event.get());
+            let kind = self.check_kind(event.get())?;
+            if !self.is_wanted(event.get()) {
+                continue;
+            }
+            if let Some(event) = self.unless_refused(event) {
+                return match kind {
+                    ResultKind::InputRequired => self.sealed(event),
+                    _ => own_tasks::only(&self.tasks, &self.admission, self.row, &self.permit, event),
+                };
+            }
+        }
+    }
+
+    /// Collects a result that must be judged as a whole, as far as one of its kind can be large: a question back, a task,
+    /// a list of tasks. A larger one is an answer, and passed on while it arrives.
+    async fn gathered(&mut self, event: Cleared<Event>) -> Result<Cleared<Event>, Failure> {
+        let is_list = own_tasks::is_filtered(&self.admission, self.row);
+        let is_judged = is_list || (self.upstream_era() == Era::Modern && self.expected.is_open());
+        if !is_judged || !matches!(event.get(), Event::Result(Payload::Streamed(_))) {
+            return Ok(event);
+        }
+        let mut gathered = None;
+        let mut event = event.map(|event| match event {
+            Event::Result(Payload::Streamed(stream)) => {
+                gathered = Some(stream);
+                Event::Result(Payload::Whole(Bytes::new()))
+            }
+            other => other,
+        });
+        let Some(mut stream) = gathered else { return Ok(event) };
+        let mut text = BytesMut::new();
+        let payload = loop {
+            match self.next_chunk(&mut stream).await? {
+                Some(chunk) => text.extend_from_slice(&chunk),
+                None => break Payload::Whole(text.freeze()),
+            }
+            if text.len() > JUDGED_BYTES {
+                if is_list {
+                    return Err(self.too_large(JUDGED_BYTES));
+                }
+                stream.give_back(text.freeze());
+                break Payload::Streamed(stream);
+            }
+        };
+        event = event.map(|_| Event::Result(payload));
+        Ok(event)
+    }
+
+    /// Progress gives the call more time; a final answer ends its record, unless it is still arriving.
+    fn note(&mut self, event: &Event) {
+        match event {
+            Event::Notification { method, .. } if &**method == PROGRESS => self.deadline.extend(),
+            // Whoever is asked may need minutes; the hard limit stays.
+            Event::Request(_) => self.deadline.suspend(),
+            Event::Notification { .. } | Event::Result(Payload::Streamed(_)) => {}
+            Event::Result(Payload::Whole(result)) => {
+                if let Some(record) = self.record.take() {
+                    record.answered(result);
+                }
+            }
+            Event::Error(error) => {
+                if let Some(record) = self.record.take() {
+                    record.refused_by_server(error);
+                }
+            }
+        }
+    }
+
+    /// A log message that the client does not want is dropped.
+    fn is_wanted(&self, event: &Event) -> bool {
+        match event {
+            Event::Notification { method, params } if &**method == "notifications/message" => {
+                self.logs.takes(params.as_deref())
+            }
+            Event::Notification { .. } | Event::Request(_) | Event::Result(_) | Event::Error(_) => true,
+        }
+    }
+
+    /// A server's request is refused when the client did not declare that it can be asked this.
+    fn unless_refused(&self, event: Cleared<Event>) -> Option<Cleared<Event>> {
+        let Event::Request(request) = event.get() else { return Some(event) };
+        let session = self.session()?;
+        // Dropped, the request is refused; this says so in the words of a client.
+        if session.capabilities().allow(request.method()) {
+            return Some(event);
+        }
+        if let Event::Request(request) = event.into_inner() {
+            request.refuse();
+        }
+        None
+    }
+
+    /// Returns the legacy client's session.
+    pub(crate) fn session(&self) -> Option<&Arc<Session>> {
+        self.admission.client().session.as_ref()
+    }
+
+    /// Keeps a result that its server says stays as it is.
+    fn keep(&self, event: &Event) {
+        if let Some(reading) = self.reading.as_ref().filter(|_| self.upstream_era() == Era::Modern) {
+            reading.keep(event);
+        }
+    }
+
+    /// Seals the state in a question back, if that is to be.
+    fn sealed(&self, event: Cleared<Event>) -> Result<Cleared<Event>, Failure> {
+        let sealed = match (&self.sealing, event.get()) {
+            (Some(sealing), Event::Result(Payload::Whole(result))) => sealing.sealed(&self.permit, result)?,
+            _ => None,
+        };
+        Ok(match sealed {
+            Some(result) => event.map(|_| Event::Result(Payload::Whole(result))),
+            None => event,
+        })
+    }
+
+    /// Refuses a result of a kind that the client cannot take, and remembers whose a new task is.
+    fn check_kind(&self, event: &Event) -> Result<ResultKind, Failure> {
+        let Event::Result(Payload::Whole(result)) = event else { return Ok(ResultKind::Complete) };
+        let server = || self.permit.subject().server.clone();
+        match self.expected.judge(result, self.upstream_era()) {
+            kind @ (ResultKind::Complete | ResultKind::InputRequired) => Ok(kind),
+            ResultKind::Task(id) => {
+                self.tasks.enter(self.permit.principal().clone(), &server(), &id);
+                Ok(ResultKind::Task(id))
+            }
+            // A legacy client cannot take a question back as a result.
+            ResultKind::Foreign(kind) if kind == "input_required" && self.client_era() == Era::Legacy => {
+                Err(Failure::NeedsInput { server: server() })
+            }
+            ResultKind::Foreign(kind) => {
+                let what = format!("its result is of the kind `{}`, which nobody agreed on", shown(&kind));
+                Err(Failure::Upstream(CallError::Protocol { server: server(), what }))
+            }
+        }
+    }
+}

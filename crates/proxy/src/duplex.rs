@@ -1,0 +1,253 @@
+//! A client on one stream of messages in each direction, whatever carries it: requests run concurrently, answers go out
+//! as they come, and what the client is told of its own accord goes between them. The doors that have such a stream are
+//! `stdio` and `http/sse`; they read and write, and everything between is here.
+
+mod asker;
+mod asking;
+mod batch;
+mod exchange;
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use bytes::Bytes;
+use catalog::View;
+use domain::PrincipalKey;
+use futures_util::FutureExt;
+use identity::Authenticated;
+use parking_lot::Mutex;
+use protocol::{Era, Message, Notification, Request, Response, code, encode};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use self::exchange::{Exchange, failed};
+use crate::{
+    Proxy,
+    admission::{Admission, Client, Door, Viewpoint},
+    error::Failure,
+    methods, notified,
+    places::Place,
+    session::{Cancellable, Entry, Opening, Session, SessionError},
+    standing::Standing,
+};
+
+/// Messages that wait for the client to read. When it does not read, calls wait; memory stays bounded.
+const OUTBOX: usize = 64;
+
+/// The client on the other end of the stream.
+pub(crate) struct Duplex {
+    viewpoint: Viewpoint,
+    exchange: Exchange,
+    session: Mutex<Option<Arc<Session>>>,
+    /// Not the session's: a client that goes away cancels nothing.
+    cancellable: Cancellable,
+}
+
+/// Who sent a message, and how it came.
+#[derive(Debug, Clone)]
+pub(crate) struct Arrival {
+    /// Who is vouched for at this moment; the configuration may since have named another agent. `None` when nobody
+    /// is, and requests fail.
+    pub(crate) caller: Option<Authenticated>,
+    /// How many gateways the message has passed before this one.
+    pub(crate) passed: u32,
+}
+
+/// A request in progress: it has its place and can be cancelled until this is dropped.
+struct Begun {
+    request: Request,
+    arrival: Arrival,
+    entry: Entry,
+    _place: Place,
+}
+
+impl Duplex {
+    /// Makes the client of a door, and where its messages come out. They end when nobody holds the client any more:
+    /// neither the door nor a request in progress.
+    pub(crate) fn new(proxy: Arc<Proxy>, viewpoint: Viewpoint) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
+        let (outbox, messages) = mpsc::channel(OUTBOX);
+        let exchange = Exchange { proxy, outbox: Some(outbox), closed: CancellationToken::new() };
+        let duplex =
+            Self { viewpoint, exchange, session: Mutex::new(None), cancellable: Cancellable::default() };
+        (Arc::new(duplex), messages)
+    }
+
+    /// Tells whether this principal opened the stream.
+    pub(crate) fn is_of(&self, owner: &PrincipalKey) -> bool {
+        self.viewpoint.caller.principal().key() == *owner
+    }
+
+    /// Tells whether the stream was opened at this endpoint.
+    pub(crate) fn is_at(&self, view: &View) -> bool {
+        self.viewpoint.view == *view
+    }
+
+    /// Completes when the client does not read any more.
+    pub(crate) async fn unread(&self) {
+        match &self.exchange.outbox {
+            Some(outbox) => outbox.closed().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends what the client is told of its own accord, and its session. Requests in progress go on.
+    pub(crate) fn close(&self) {
+        self.exchange.closed.cancel();
+        if let Some(session) = self.session.lock().take() {
+            self.end(&session);
+        }
+    }
+
+    /// Takes a message. It waits only while the client does not read what it is sent.
+    pub(crate) async fn take(self: &Arc<Self>, message: Message, arrival: Arrival) {
+        match message {
+            Message::Request(request) if &*request.method == "initialize" => self.initialize(&request).await,
+            Message::Request(request) => self.start(request, arrival).await,
+            Message::Notification(note) => self.notified(&note),
+            Message::Response(response) => self.answered(response),
+        }
+    }
+
+    /// Sends a message; a client that is gone hears nothing.
+    pub(crate) async fn send(&self, message: Bytes) {
+        self.exchange.send(message).await;
+    }
+
+    /// Runs a request in a task of its own, so that a slow one holds up nobody. Beyond the bound the reader itself
+    /// answers: a client that writes and does not read holds up its own reader and starts no more tasks.
+    async fn start(self: &Arc<Self>, request: Request, arrival: Arrival) {
+        let begun = match self.begin(request, arrival) {
+            Ok(begun) => begun,
+            Err(refusal) => return self.send(refusal).await,
+        };
+        let duplex = self.clone();
+        self.exchange.proxy.drain.tasks().spawn(async move {
+            let Some(answer) = duplex.finish(&begun).await else { return };
+            tokio::select! {
+                () = duplex.send(answer) => {}
+                () = begun.entry.cancelled() => {}
+            }
+        });
+    }
+
+    /// Takes a request's place and makes it cancellable, before its task runs: the next message may cancel it.
+    ///
+    /// # Errors
+    /// The answer, when there is no place.
+    fn begin(&self, request: Request, arrival: Arrival) -> Result<Begun, Bytes> {
+        let proxy = &self.exchange.proxy;
+        let Some(place) = proxy.enter() else {
+            proxy.metrics.refused("overloaded");
+            let failure = Failure::Overloaded { limit: proxy.limits.in_flight() };
+            return Err(failed(&failure, &request, self.era(&request)));
+        };
+        let entry = self.cancellable.enter(&request.id);
+        Ok(Begun { request, arrival, entry, _place: place })
+    }
+
+    /// Returns the answer. A panic fails this request and no other; a cancelled request gets no answer (specification,
+    /// cancellation).
+    async fn finish(&self, begun: &Begun) -> Option<Bytes> {
+        let running = AssertUnwindSafe(self.run(&begun.request, &begun.arrival)).catch_unwind();
+        tokio::select! {
+            ended = running => ended.unwrap_or_else(|_| {
+                Some(failed(&Failure::Internal, &begun.request, self.era(&begun.request)))
+            }),
+            () = begun.entry.cancelled() => None,
+        }
+    }
+
+    async fn run(&self, request: &Request, arrival: &Arrival) -> Option<Bytes> {
+        let client = match self.client(request, arrival.passed) {
+            Ok(client) => client,
+            Err(error) => return Some(error),
+        };
+        let Some(caller) = arrival.caller.clone() else {
+            return Some(failed(&Failure::Internal, request, client.version.era()));
+        };
+        let viewpoint = Viewpoint { caller, ..self.viewpoint.clone() };
+        let admission = Admission::new(&self.exchange.proxy, viewpoint, client);
+        self.exchange.answer(admission, request).await
+    }
+
+    fn client(&self, request: &Request, passed: u32) -> Result<Client, Bytes> {
+        let session = self.session.lock().clone();
+        asker::client(request, self.viewpoint.door, session, passed)
+    }
+
+    /// Returns the era to fail a request in, whether or not it can be read.
+    fn era(&self, request: &Request) -> Era {
+        self.client(request, 0).map_or(Era::Legacy, |client| client.version.era())
+    }
+
+    async fn initialize(self: &Arc<Self>, request: &Request) {
+        let proxy = &self.exchange.proxy;
+        let opened = match methods::initialize(proxy, &self.viewpoint, request.params.as_ref()) {
+            Ok(opened) => opened,
+            Err(failure) => return self.send(failed(&failure, request, Era::Legacy)).await,
+        };
+        let opening = Opening {
+            owner: self.viewpoint.caller.principal().key(),
+            view: self.viewpoint.view.clone(),
+            version: opened.version,
+            client_info: opened.client_info,
+            capabilities: opened.capabilities,
+        };
+        let session = match self.open(opening) {
+            Ok(session) => session,
+            Err(error) => {
+                let text = error.to_string();
+                let refusal = encode::error(Some(&request.id), code::INTERNAL_ERROR, &text, None);
+                return self.send(refusal.into()).await;
+            }
+        };
+        let before = self.session.lock().replace(session.clone());
+        self.send(encode::result(&request.id, &opened.result).into()).await;
+        if let Some(before) = before {
+            self.end(&before);
+        }
+        self.stand(session);
+    }
+
+    /// Opens a session: the one client of this process's own streams stands outside the table.
+    fn open(&self, opening: Opening) -> Result<Arc<Session>, SessionError> {
+        match self.viewpoint.door {
+            Door::Stdio => Session::open(opening).map(Arc::new),
+            Door::Http | Door::Sse => self.exchange.proxy.sessions.open(opening),
+        }
+    }
+
+    fn end(&self, session: &Session) {
+        self.exchange.proxy.sessions.close(session);
+        session.closed().cancel();
+    }
+
+    /// Tells a legacy client what it did not ask for, for as long as it is there.
+    fn stand(self: &Arc<Self>, session: Arc<Session>) {
+        let duplex = self.clone();
+        let over = session.closed().clone();
+        let mut standing = Standing::new(&self.exchange.proxy, self.viewpoint.clone(), session);
+        self.exchange.proxy.drain.tasks().spawn(async move {
+            let announcing = over.run_until_cancelled(async {
+                loop {
+                    for message in standing.next(&duplex.exchange.proxy).await {
+                        duplex.send(message).await;
+                    }
+                }
+            });
+            duplex.exchange.closed.run_until_cancelled(announcing).await;
+        });
+    }
+
+    fn notified(&self, note: &Notification) {
+        let session = self.session.lock().clone();
+        notified::take(&self.exchange.proxy, session.as_ref(), &self.cancellable, note);
+    }
+
+    /// Takes the client's answer to what a server asked. Without a session nothing was asked.
+    fn answered(&self, response: Response) {
+        let session = self.session.lock().clone();
+        if let Some(session) = session {
+            session.asked().answer(response);
+        }
+    }
+}

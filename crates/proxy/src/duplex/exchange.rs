@@ -1,0 +1,141 @@
+//! One request to its last message. What comes before the last one (progress, log messages, what servers ask) is sent
+//! on the way; who sends the last one, and where it stands, is the caller's matter.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use guardrails::Cleared;
+use protocol::{Era, Request, encode};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use upstream::{Event, ResultStream};
+
+use super::asking::Asking;
+use crate::{
+    Proxy,
+    admission::Admission,
+    answer::{self, Encoded},
+    call::Running,
+    error::Failure,
+    methods::{self, Answer, Listening},
+};
+
+/// Where the messages of requests go that run at the same time.
+pub(crate) struct Exchange {
+    /// The gateway.
+    pub(crate) proxy: Arc<Proxy>,
+    /// To the client; `None` when it takes nothing but last messages.
+    pub(crate) outbox: Option<mpsc::Sender<Bytes>>,
+    /// Completes when there is nobody to tell of changes any more.
+    pub(crate) closed: CancellationToken,
+}
+
+/// Builds the answer to a request that failed.
+pub(crate) fn failed(failure: &Failure, request: &Request, era: Era) -> Bytes {
+    answer::encode_failure(failure, &request.id, &*request.method == "tools/call", era)
+}
+
+impl Exchange {
+    /// Answers an admitted request; returns the last message. A subscription that ends because its client is gone has
+    /// none. Dropping the future cancels the request.
+    pub(crate) async fn answer(&self, admission: Admission, request: &Request) -> Option<Bytes> {
+        let era = admission.era();
+        let last = match methods::answer(&self.proxy, admission, request.clone()).await {
+            Ok(Answer::Result(result)) => Ok(encode::result(&request.id, &result).into()),
+            Ok(Answer::Running(running)) => self.follow(running, request).await,
+            Ok(Answer::Listening(listening)) => return self.listen(listening).await,
+            Err(failure) => Err(failure),
+        };
+        Some(last.unwrap_or_else(|failure| failed(&failure, request, era)))
+    }
+
+    /// Sends a message. A client that is gone hears nothing; whoever reads from it notices.
+    pub(crate) async fn send(&self, message: Bytes) {
+        if let Some(outbox) = &self.outbox {
+            let _ = outbox.send(message).await;
+        }
+    }
+
+    async fn follow(&self, mut running: Box<Running>, request: &Request) -> Result<Bytes, Failure> {
+        let asking = Asking::of(&running);
+        loop {
+            let event = tokio::select! {
+                event = running.next() => event?,
+                message = asking.withdrawn() => {
+                    self.notify(message).await;
+                    continue;
+                }
+                () = asking.deserted(&self.closed) => continue,
+            };
+            let Some(event) = self.unless_question(event, &asking).await else { continue };
+            match answer::encode_event(event, &request.id, &running) {
+                Encoded::Message(message) => self.notify(message).await,
+                Encoded::Final(message) | Encoded::Refused(_, message) => return Ok(message),
+                Encoded::Streamed(head, stream) => return self.collect(&mut running, head, stream).await,
+            }
+        }
+    }
+
+    /// Puts what a server asks to the client. One that takes nothing but last messages is asked on a standing stream,
+    /// if it has one.
+    async fn unless_question(&self, event: Cleared<Event>, asking: &Asking) -> Option<Cleared<Event>> {
+        if !matches!(event.get(), Event::Request(_)) {
+            return Some(event);
+        }
+        let Event::Request(request) = event.into_inner() else { return None };
+        if self.outbox.is_none() || self.closed.is_cancelled() {
+            asking.ask_elsewhere(request);
+        } else if let Some(message) = asking.ask(request) {
+            self.notify(message).await;
+        }
+        None
+    }
+
+    /// A message cannot be begun before its end is sure, or a broken one would swallow the next.
+    async fn collect(
+        &self,
+        running: &mut Running,
+        mut message: Vec<u8>,
+        mut stream: ResultStream,
+    ) -> Result<Bytes, Failure> {
+        let limit = self.proxy.limits.line_bytes();
+        let first = running.next_chunk(&mut stream).await?.unwrap_or_default();
+        let rest = answer::open_streamed(&mut message, &first, answer::additions(running));
+        message.extend_from_slice(&rest);
+        let mut bytes = first.len() as u64;
+        while let Some(chunk) = running.next_chunk(&mut stream).await? {
+            bytes += chunk.len() as u64;
+            message.extend_from_slice(&chunk);
+            if message.len() > limit {
+                let failure = running.too_large(limit);
+                running.fail(&failure);
+                return Err(failure);
+            }
+        }
+        message.push(b'}');
+        running.returned(bytes);
+        Ok(message.into())
+    }
+
+    async fn listen(&self, mut listening: Box<Listening>) -> Option<Bytes> {
+        loop {
+            tokio::select! {
+                // The reader ends when the gateway stops, so `closed` follows; the client is told all the same.
+                biased;
+                () = self.proxy.drain.stopping().cancelled() => return Some(listening.end()),
+                () = self.closed.cancelled() => return None,
+                messages = listening.next(&self.proxy) => {
+                    for message in messages {
+                        self.notify(message).await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends what a call can do without. Once running calls are given up, one whose client does not read must not wait
+    /// for it, or its own end would not be recorded.
+    async fn notify(&self, message: Bytes) {
+        self.proxy.drain.over().run_until_cancelled(self.send(message)).await;
+    }
+}

@@ -1,0 +1,278 @@
+//! What a legacy server asks during a call, on its way to the client and back; and what clients declare and want.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use protocol::{ClientCapabilities, ResponseBody};
+use tokio::{sync::mpsc, time::timeout};
+
+use super::{clients::*, stage::*};
+use crate::{Event, News, ServerRequest, transports::Exchange};
+
+const ALL: &str = r#"{"roots":{},"sampling":{},"elicitation":{"form":{}}}"#;
+
+/// A server whose calls are streams that the test writes, one after the other.
+async fn conversing() -> (Server, mpsc::UnboundedReceiver<mpsc::Sender<std::io::Result<Bytes>>>) {
+    let (opened, streams) = mpsc::unbounded_channel();
+    let server = serve(move |seen| {
+        let answer = match &*seen.rpc() {
+            "tools/call" => {
+                let (sender, body) = open_body();
+                opened.send(sender).unwrap();
+                typed("text/event-stream", body)
+            }
+            "" if seen.method == "GET" => status(405),
+            "logging/setLevel" => json(result(&seen.id(), "{}")),
+            _ => status(202),
+        };
+        async move { answer }
+    })
+    .await;
+    (server, streams)
+}
+
+async fn next_request(reply: &mut super::super::HttpReply) -> ServerRequest {
+    match timeout(PATIENCE, reply.next()).await.expect("in time").expect("an event") {
+        Event::Request(request) => request,
+        other => panic!("a request, and not {other:?}"),
+    }
+}
+
+fn asks(id: &str, method: &str) -> std::io::Result<Bytes> {
+    let message = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{"a":1}}}}"#);
+    Ok(event(&message).into())
+}
+
+#[tokio::test]
+async fn a_question_goes_to_the_client_and_its_answer_back() {
+    let (server, mut streams) = conversing().await;
+    let line = connect(&server.url(), LEGACY);
+    let (owner, (client, _ears)) = (principal("a"), client(ALL));
+    let session = shared(&client);
+    let mut reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
+    let stream = streams.recv().await.unwrap();
+    for (id, method) in
+        [("\"x\\u0041\"", "elicitation/create"), ("0", "sampling/createMessage"), ("-3", "roots/list")]
+    {
+        stream.send(asks(id, method)).await.unwrap();
+        let request = next_request(&mut reply).await;
+        assert_eq!(
+            (request.method(), request.params().unwrap()),
+            (method, &Bytes::from_static(b"{\"a\":1}"))
+        );
+        request.answer(ResponseBody::Result(Bytes::from_static(b"{\"b\":2}")));
+        let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"b":2}}}}"#);
+        let seen = server.sees(|seen| seen.body == answer).await;
+        assert_eq!(seen.header("mcp-session-id"), "session-1");
+    }
+    stream.send(asks("4", "roots/list")).await.unwrap();
+    let error = r#"{"code":-1,"message":"the user declined"}"#;
+    next_request(&mut reply).await.answer(ResponseBody::Error(error.into()));
+    server.sees(|seen| seen.body == format!(r#"{{"jsonrpc":"2.0","id":4,"error":{error}}}"#)).await;
+    let call = server.sees(|seen| seen.rpc() == "tools/call").await;
+    stream.send(Ok(event(&result(&call.id(), "{}")).into())).await.unwrap();
+    assert_eq!(finish(&mut reply).await.unwrap(), Final::Whole("{}".to_owned()));
+    assert_eq!(line.counters.values().refused_requests, 0);
+}
+
+#[tokio::test]
+async fn what_no_client_allows_is_refused_and_ping_is_answered() {
+    let (server, mut streams) = conversing().await;
+    let line = connect(&server.url(), LEGACY);
+    let (owner, (client, _ears)) = (principal("a"), client(r#"{"roots":{}}"#));
+    let session = shared(&client);
+    let of_client = call_of(&ECHO, &owner, &session);
+    let of_nobody = call(&ECHO, Some(&owner));
+    for (exchange, ids) in [(of_client, ["1", "2", "3"]), (of_nobody, ["4", "5", "6"])] {
+        let mut reply = line.connection.request(exchange).await.unwrap();
+        let stream = streams.recv().await.unwrap();
+        for (id, method) in ids.into_iter().zip(["sampling/createMessage", "ping", "tasks/list"]) {
+            stream.send(asks(id, method)).await.unwrap();
+        }
+        drop(stream);
+        assert!(finish(&mut reply).await.is_err(), "the stream ends without an answer");
+        let [sampling, ping, tasks] = ids;
+        server.sees(|seen| seen.id() == ping && seen.json()["result"].is_object()).await;
+        for refused in [sampling, tasks] {
+            server.sees(|seen| seen.id() == refused && seen.json()["error"]["code"] == -32601).await;
+        }
+    }
+    assert_eq!(line.counters.values().refused_requests, 4);
+}
+
+#[tokio::test]
+async fn questions_are_withdrawn_by_the_server_and_by_the_end_of_the_call() {
+    let (server, mut streams) = conversing().await;
+    let line = connect(&server.url(), LEGACY);
+    let (owner, (client, _ears)) = (principal("a"), client(ALL));
+    let session = shared(&client);
+    let mut reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
+    let stream = streams.recv().await.unwrap();
+    stream.send(asks("1", "roots/list")).await.unwrap();
+    let taken_back = next_request(&mut reply).await;
+    stream.send(asks("1", "roots/list")).await.unwrap();
+    stream.send(asks("2", "elicitation/create")).await.unwrap();
+    let still_open = next_request(&mut reply).await;
+    assert_eq!(still_open.method(), "elicitation/create", "what is said twice is asked once");
+    let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
+    stream.send(Ok(event(cancelled).into())).await.unwrap();
+    let call = server.sees(|seen| seen.rpc() == "tools/call").await;
+    let last = event(&result(&call.id(), "{}"));
+    let withdrawn = still_open.withdrawn().clone();
+    let ending = async {
+        timeout(PATIENCE, taken_back.withdrawn().cancelled()).await.expect("it is taken back");
+        assert!(!withdrawn.is_cancelled());
+        stream.send(Ok(last.into())).await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(finish(&mut reply), ending);
+    assert_eq!(answer.unwrap(), Final::Whole("{}".to_owned()));
+    assert!(withdrawn.is_cancelled());
+    // Answers that come too late go nowhere: the next thing that the server sees is the next call.
+    taken_back.answer(ResponseBody::Result(Bytes::from_static(b"{}")));
+    still_open.answer(ResponseBody::Result(Bytes::from_static(b"{}")));
+    let before = server.seen().len();
+    let mut second = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
+    let _stream = streams.recv().await.unwrap();
+    second.forget_on_drop();
+    assert_eq!(server.seen().len(), before + 1);
+}
+
+#[tokio::test]
+async fn a_call_that_ends_without_an_answer_has_its_questions_refused() {
+    let (server, mut streams) = conversing().await;
+    let line = connect(&server.url(), LEGACY);
+    let (owner, (client, _ears)) = (principal("a"), client(ALL));
+    let session = shared(&client);
+    let mut reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
+    let stream = streams.recv().await.unwrap();
+    stream.send(asks("5", "elicitation/create")).await.unwrap();
+    let request = next_request(&mut reply).await;
+    drop(reply);
+    assert!(request.withdrawn().is_cancelled());
+    server.sees(|seen| seen.rpc() == "notifications/cancelled").await;
+    drop(request);
+    server.sees(|seen| seen.id() == "5" && seen.json()["error"]["code"] == -32603).await;
+}
+
+#[tokio::test]
+async fn answers_find_room_when_errands_do_not() {
+    let (server, mut streams) = conversing().await;
+    let line = connect(&server.url(), LEGACY);
+    let (owner, (client, _ears)) = (principal("a"), client(ALL));
+    let session = shared(&client);
+    let mut reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
+    let stream = streams.recv().await.unwrap();
+    let _all = line.connection.errands.acquire_many(super::super::errands::MAX_ERRANDS as u32).await.unwrap();
+    stream.send(asks("5", "roots/list")).await.unwrap();
+    next_request(&mut reply).await.answer(ResponseBody::Result(Bytes::from_static(b"{}")));
+    server.sees(|seen| seen.id() == "5" && seen.json()["result"].is_object()).await;
+}
+
+/// Which sessions the calls of these clients go out in, as the server names them, and what is declared in each.
+async fn sessions_of(affinity: &str, clients: &[(&str, Option<&Arc<Client>>)]) -> (Vec<String>, Vec<String>) {
+    let server = serve(|seen| async move {
+        match &*seen.rpc() {
+            "tools/call" => {
+                let session = seen.header("mcp-session-id").to_owned();
+                json(result(&seen.id(), &format!(r#"{{"in":"{session}"}}"#)))
+            }
+            _ => status(405),
+        }
+    })
+    .await;
+    let line = connect_sharing(&server.url(), affinity);
+    let mut sessions = Vec::new();
+    for (agent, client) in clients {
+        let (owner, session) = (principal(agent), client.map(shared));
+        let exchange = Exchange { session: session.as_ref(), ..call(&ECHO, Some(&owner)) };
+        let Final::Whole(told) = ask(&line.connection, exchange).await.unwrap() else { panic!("a result") };
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        sessions.push(told["in"].as_str().unwrap().trim_start_matches("session-").to_owned());
+    }
+    let seen = server.seen();
+    let opened = seen.iter().filter(|seen| seen.rpc() == "initialize");
+    (sessions, opened.map(|seen| declared(&seen.json())).collect())
+}
+
+#[tokio::test]
+async fn sessions_are_shared_as_the_configuration_says() {
+    const ROOTS: &str = r#"{"roots":{"listChanged":true}}"#;
+    const SAMPLING: &str = r#"{"sampling":{"tools":{}},"vendor":{"x":1.50}}"#;
+    let roots = [client(ROOTS), client(ROOTS), client(ROOTS)].map(|(client, _)| client);
+    let (sampling, _ears) = client(SAMPLING);
+    let callers = [
+        ("a", Some(&roots[0])),
+        ("a", Some(&roots[1])),
+        ("a", Some(&sampling)),
+        ("a", None),
+        ("b", Some(&roots[2])),
+        ("a", Some(&roots[0])),
+    ];
+    let (sessions, declared) = sessions_of("principal", &callers).await;
+    assert_eq!(sessions, ["1", "1", "2", "3", "4", "1"]);
+    assert_eq!(declared, [ROOTS, r#"{"sampling":{"tools":{}},"vendor":{"x":1.5}}"#, "{}", ROOTS]);
+    let (sessions, _) = sessions_of("session", &callers).await;
+    assert_eq!(sessions, ["1", "2", "3", "4", "5", "1"]);
+    let (sessions, declared) = sessions_of("shared", &callers).await;
+    assert_eq!(sessions, ["1"; 6]);
+    let all: serde_json::Value = serde_json::from_str(ClientCapabilities::ALL.as_json()).unwrap();
+    assert_eq!(declared, [all.to_string()]);
+}
+
+/// A server with a log level; sessions are called `session-1` and so on.
+async fn logging() -> Server {
+    let opened = std::sync::atomic::AtomicUsize::new(0);
+    Server::start(move |seen| {
+        let answer = match (&seen.method, &*seen.rpc()) {
+            (_, "initialize") => {
+                let number = opened.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+                session_of(&seen.id(), &format!("session-{number}"), r#"{"logging":{}}"#)
+            }
+            (_, "tools/call" | "logging/setLevel") => json(result(&seen.id(), "{}")),
+            (&http::Method::GET, _) => status(405),
+            _ => status(202),
+        };
+        async move { answer }
+    })
+    .await
+}
+
+fn levels(server: &Server) -> Vec<String> {
+    let seen = server.seen();
+    let told = seen.iter().filter(|seen| ["logging/setLevel", "tools/call"].contains(&&*seen.rpc()));
+    told.map(|seen| seen.json()["params"]["level"].as_str().unwrap_or("call").to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_most_talkative_level_is_told_before_calls() {
+    let server = logging().await;
+    let line = connect(&server.url(), LEGACY);
+    let owner = principal("a");
+    let ((quiet, _quiet), (curious, _curious)) = (client(ALL), client(ALL));
+    let (first, second) = (shared(&quiet), shared(&curious));
+    quiet.set_level("error");
+    line.connection.tell_news(&first, News::LogLevel);
+    ask(&line.connection, call_of(&ECHO, &owner, &first)).await.unwrap();
+    curious.set_level("info");
+    ask(&line.connection, call_of(&ECHO, &owner, &second)).await.unwrap();
+    ask(&line.connection, call_of(&ECHO, &owner, &first)).await.unwrap();
+    quiet.set_level("debug");
+    line.connection.tell_news(&first, News::LogLevel);
+    ask(&line.connection, call_of(&ECHO, &owner, &first)).await.unwrap();
+    assert_eq!(levels(&server), ["error", "call", "info", "call", "call", "debug", "call"]);
+}
+
+#[tokio::test]
+async fn a_server_without_logs_is_told_no_level() {
+    let (server, mut streams) = conversing().await;
+    let line = connect(&server.url(), LEGACY);
+    let (owner, (client, _ears)) = (principal("a"), client(ALL));
+    let session = shared(&client);
+    client.set_level("debug");
+    let _reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
+    let _stream = streams.recv().await.unwrap();
+    line.connection.tell_news(&session, News::LogLevel);
+    line.connection.tell_news(&session, News::Roots);
+    server.sees(|seen| seen.rpc() == "notifications/roots/list_changed").await;
+    assert!(server.seen().iter().all(|seen| seen.rpc() != "logging/setLevel"));
+}

@@ -1,0 +1,121 @@
+//! Brings each message of a server to where it belongs: answers to their calls, what is said about one call to that
+//! call, the rest to the one client there is or to the gateway.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use guardrails::Untrusted;
+use protocol::{Edit, Message, Notification, Object, RequestId, Response, ResponseBody, splice};
+
+use super::{Pipe, salvage::salvage};
+use crate::{CallError, Event, Payload, Said, transports::Incoming};
+
+/// Notifications that are for a client and for nobody else.
+const FOR_CLIENTS: [&str; 3] =
+    ["notifications/message", "notifications/elicitation/complete", "notifications/tasks/status"];
+
+/// What arrived is not one message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::transports) struct Garbage;
+
+impl Pipe {
+    /// Brings the message in `text` to where it belongs.
+    ///
+    /// # Errors
+    /// [`Garbage`] when it is not one message. What could be used of it was used.
+    pub(in crate::transports) fn take(self: &Arc<Self>, text: &Bytes) -> Result<(), Garbage> {
+        if let Ok(message) = Message::parse(text) {
+            self.route(message);
+            return Ok(());
+        }
+        self.counters.garbage.add_one();
+        salvage(text).into_iter().for_each(|message| self.route(message));
+        Err(Garbage)
+    }
+
+    fn route(self: &Arc<Self>, message: Message) {
+        match message {
+            Message::Response(response) => self.answer(response),
+            Message::Notification(notification) => self.notification(notification),
+            Message::Request(request) => self.asked(request),
+        }
+    }
+
+    /// Ends the call that the response is for. What the server asked during it needs no answer any more.
+    fn answer(&self, response: Response) {
+        let id = response.id.as_ref().and_then(number);
+        let Some((id, slot)) = id.and_then(|id| Some((id, self.pending.remove(id)?))) else {
+            return self.counters.stray_answers.add_one();
+        };
+        self.questions.settle_call(id);
+        slot.finish(Ok(match response.body {
+            ResponseBody::Result(result) => Event::Result(Payload::Whole(result)),
+            ResponseBody::Error(error) => Event::Error(error),
+        }));
+    }
+
+    fn notification(&self, Notification { method, params }: Notification) {
+        match (&*method, params) {
+            ("notifications/progress", Some(params)) => self.progress(method, &params),
+            ("notifications/cancelled", params) => self.cancelled(params.as_ref()),
+            ("notifications/message", params) => match self.pending.only_call() {
+                Some(slot) => {
+                    let dropped = slot.notify(Event::Notification { method, params });
+                    self.counters.dropped_notifications.add(dropped);
+                }
+                None => self.tell_client(method, params),
+            },
+            (name, params) if FOR_CLIENTS.contains(&name) => self.tell_client(method, params),
+            (_, params) => self.inbox.deliver(Incoming { method, params }),
+        }
+    }
+
+    /// Hands a notification to the one client there is, if nobody else can be meant.
+    fn tell_client(&self, method: Box<str>, params: Option<Bytes>) {
+        let client = self.clients.only().filter(|client| self.pending.is_alone(client.number()));
+        match client {
+            Some(client) => {
+                let bytes = method.len() + params.as_ref().map_or(0, Bytes::len);
+                let said = Untrusted::new(Said::Notification { method, params });
+                client.hear(&self.server, said, bytes);
+            }
+            None => self.inbox.deliver(Incoming { method, params }),
+        }
+    }
+
+    /// Hands progress to its call, under the client's own token.
+    fn progress(&self, method: Box<str>, params: &Bytes) {
+        let delivered = Object::parse(params, &["progressToken"]).ok().and_then(|object| {
+            let at = object.span("progressToken")?;
+            let slot = self.pending.find(object.get("progressToken")?.parse().ok()?)?;
+            let mut renamed = Vec::with_capacity(params.len() + 32);
+            splice(&mut renamed, params, &[Edit { at, with: slot.client_token()?.as_bytes() }]);
+            Some(slot.notify(Event::Notification { method, params: Some(renamed.into()) }))
+        });
+        self.counters.dropped_notifications.add(delivered.unwrap_or(1));
+    }
+
+    /// Takes back what the server asked. Otherwise ends a request of our own that it gives up: how some end a
+    /// subscription. Calls cannot be ended so.
+    fn cancelled(&self, params: Option<&Bytes>) {
+        let Some(id) = params.and_then(|params| protocol::cancelled_id(params)) else {
+            return self.counters.dropped_notifications.add_one();
+        };
+        if self.questions.take_back(&id) {
+            return;
+        }
+        let own = number(&id).filter(|id| self.pending.find(*id).is_some_and(|slot| !slot.is_callers()));
+        match own.and_then(|id| self.pending.remove(id)) {
+            Some(slot) => slot.finish(Err(CallError::Lost {
+                server: self.server.clone(),
+                reason: "it cancelled the request".to_owned(),
+            })),
+            None => self.counters.dropped_notifications.add_one(),
+        }
+    }
+}
+
+/// Returns the number that one of our ids is.
+fn number(id: &RequestId) -> Option<u64> {
+    std::str::from_utf8(id.as_json()).ok()?.parse().ok()
+}

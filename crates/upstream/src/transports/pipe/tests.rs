@@ -1,0 +1,6 @@
+//! Tests of what happens between calls and messages, with a server that is a list of what was said to it. Its parts:
+//! [`stage`].
+
+mod asking;
+mod news;
+pub(in crate::transports) mod stage;
