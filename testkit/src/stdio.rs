@@ -102,7 +102,8 @@ impl Child {
         if asked.tool() == "write" {
             self.options.record(asked.text("mark"));
         }
-        let waits = asked.number("delay_ms") > 0 || matches!(asked.tool(), "progress" | "stderr" | "bytes");
+        let waits = asked.number("delay_ms") > 0
+            || matches!(asked.tool(), "progress" | "stderr" | "bytes" | "update");
         if waits {
             let child = Arc::clone(self);
             thread::spawn(move || child.call(&asked, &id));
@@ -194,7 +195,7 @@ impl Child {
         Some(said.message(id, IdPlace::First))
     }
 
-    /// `update`: says `count` times that a resource has changed, to those who subscribed to it.
+    /// `update`: says `count` times that a resource has changed, to those who subscribed to it, with a pause after each.
     fn update(&self, asked: &Asked) -> Said {
         let subscribed = self.subscriptions().clone();
         for _ in 0..asked.number("count").max(1) {
@@ -205,6 +206,7 @@ impl Child {
                 }
                 write_message(said::notification("notifications/resources/updated", &params));
             }
+            thread::sleep(Duration::from_millis(asked.number("pause_ms")));
         }
         said::text(asked.era, "updated")
     }

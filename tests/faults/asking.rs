@@ -23,6 +23,7 @@ const QUESTION: &str = "the server's own id";
 /// the question back and waits, and `finish`, which ends that waiting.
 struct Asking {
     address: SocketAddr,
+    shared: Arc<Shared>,
     _tasks: JoinSet<()>,
 }
 
@@ -40,17 +41,18 @@ impl Asking {
         let shared =
             Arc::new(Shared { answers: watch::Sender::default(), finished: watch::Sender::default() });
         let mut tasks = JoinSet::new();
+        let serving = Arc::clone(&shared);
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                let shared = Arc::clone(&shared);
+                let shared = Arc::clone(&serving);
                 connections.spawn(async move {
                     // A connection that breaks is the gateway's way to say that it has enough.
                     let _ = shared.serve(stream).await;
                 });
             }
         });
-        Self { address, _tasks: tasks }
+        Self { address, shared, _tasks: tasks }
     }
 }
 
@@ -151,8 +153,13 @@ async fn before(asking: &Asking) -> Gateway {
 
 /// Opens a client that can be asked for its roots.
 async fn rooted(gateway: &Gateway) -> Client {
+    rooted_at(gateway, "2025-11-25").await
+}
+
+async fn rooted_at(gateway: &Gateway, revision: &str) -> Client {
     let mut client = gateway.client(Era::Legacy).await;
     let mut opening = initialize();
+    opening["protocolVersion"] = json!(revision);
     opening["capabilities"] = json!({"roots": {}});
     let opened = client.send(&legacy("0", "initialize", &opening)).await;
     client.session = opened.head.header("mcp-session-id").map(str::to_owned);
@@ -259,5 +266,36 @@ fn who_did_not_say_that_it_can_be_asked_is_not() {
         let mut client = gateway.client(Era::Legacy).await;
         let answer = client.call("one__ask", json!({})).await;
         assert!(text(&answer).contains("-32601"), "{answer}");
+    });
+}
+
+#[test]
+fn a_batch_whose_client_goes_leaves_no_server_waiting() {
+    within(USUAL, async {
+        let asking = Asking::start().await;
+        let gateway = before(&asking).await;
+        let client = rooted_at(&gateway, "2025-03-26").await;
+        let mut call = client.call_request("1", "one__ask", json!({}));
+        call = call.set("MCP-Protocol-Version", "2025-03-26");
+        call.body = [b"[", &*call.body, b"]"].concat();
+        let mut standing = listen(&gateway, &get(&client)).await;
+        let mut answers = asking.shared.answers.subscribe();
+
+        // It hears events: the question comes among them.
+        let mut batch = listen(&gateway, &call).await;
+        assert_eq!(batch.next().await.expect("a question")["method"], "roots/list");
+        drop(batch);
+        answers.wait_for(|answers| answers.len() == 1).await.expect("the server lives");
+
+        // It takes only JSON: the question comes on its standing stream.
+        let mut wire = Wire::connect(gateway.address).await;
+        let call = call.set("Accept", "application/json");
+        wire.send(&call.bytes(gateway.address)).await.expect("the gateway takes it");
+        assert_eq!(standing.next().await.expect("a question")["method"], "roots/list");
+        drop(wire);
+        answers.wait_for(|answers| answers.len() == 2).await.expect("the server lives");
+        for answer in &*answers.borrow() {
+            assert!(answer["error"].is_object(), "nobody answered: {answer}");
+        }
     });
 }

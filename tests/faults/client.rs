@@ -148,7 +148,13 @@ impl Client {
 
     /// Opens the stream on which the gateway tells a client of changes.
     pub(crate) async fn changes(self) -> Events {
-        let request = match self.era {
+        let request = self.changes_request();
+        self.wire.listen(&request).await
+    }
+
+    /// Returns the request that opens it.
+    pub(crate) fn changes_request(&self) -> Request {
+        match self.era {
             Era::Modern => {
                 let wanted = json!({"notifications": {"toolsListChanged": true}});
                 self.request("\"listen\"", "subscriptions/listen", wanted)
@@ -161,8 +167,7 @@ impl Client {
                     None => request,
                 }
             }
-        };
-        self.wire.listen(&request).await
+        }
     }
 
     fn next_id(&mut self) -> String {

@@ -26,6 +26,7 @@ mod closed_stderr;
 mod collisions;
 mod correlation;
 mod crash;
+mod cut_off;
 mod disk;
 mod doors;
 mod expiring;

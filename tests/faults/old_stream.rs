@@ -133,6 +133,33 @@ fn a_stream_carries_progress_and_answers_and_is_on_record() {
 }
 
 #[test]
+fn the_status_names_the_transport_that_is_spoken_with_a_server() {
+    within(USUAL, async {
+        // A gateway is a server that speaks this transport at an address of its own.
+        let older = Place::new(json!({"one": child(&[])})).serve().await;
+        older.ready().await;
+        let url = format!("http://{}/mcp/one/sse", older.address);
+        let servers =
+            json!({"told": {"url": url, "type": "sse"}, "found": {"url": url}, "child": child(&[])});
+        let place = Place::new(servers);
+        let gateway = place.serve().await;
+        gateway.ready().await;
+        for (server, transport) in [("told", "sse"), ("found", "sse"), ("child", "stdio")] {
+            assert_eq!(gateway.server(server).await["transport"], transport, "{server}");
+        }
+        let mut client = gateway.client(protocol::Era::Modern).await;
+        assert_eq!(text(&client.call("found__echo", json!({"text": "x"})).await), "x");
+        let operations = gateway.operations.to_string();
+        let shown = place.command(&["status", "--ops-listen", &operations]).output().await.expect("it runs");
+        let shown = String::from_utf8(shown.stdout).expect("a table");
+        let row = |server: &str| shown.lines().find(|line| line.starts_with(server)).map(str::to_owned);
+        for server in ["told", "found"] {
+            assert!(row(server).is_some_and(|row| row.contains(" sse ")), "{shown}");
+        }
+    });
+}
+
+#[test]
 fn s28_a_stream_is_of_use_only_to_the_principal_that_opened_it() {
     within(USUAL, async {
         let place = Place::new(json!({"one": child(&[])}));

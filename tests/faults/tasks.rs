@@ -160,16 +160,50 @@ fn who_began_a_task_reaches_it_and_nobody_else_does() {
                     let foreign = stranger.ask(method, json!({"taskId": id})).await;
                     let unknown = stranger.ask(method, json!({"taskId": "nosuch"})).await;
                     assert_eq!(foreign["error"]["code"], -32602, "{era:?} {endpoint:?} {method}: {foreign}");
-                    match endpoint {
-                        Endpoint::All => assert_eq!(renamed(&foreign, &id, "nosuch"), unknown["error"]),
-                        // What a task is that nobody began here, its server says in its own words.
-                        Endpoint::Server => assert_eq!(unknown["error"]["code"], -32602, "{unknown}"),
-                    }
+                    assert_eq!(renamed(&foreign, &id, "nosuch"), unknown["error"], "{endpoint:?} {method}");
                 }
                 let cancelled = starter.ask("tasks/cancel", json!({"taskId": id})).await;
                 assert!(cancelled.get("error").is_none(), "{cancelled}");
                 let got = starter.ask("tasks/get", json!({"taskId": id})).await;
                 assert_eq!(got["result"]["status"], "cancelled", "{got}");
+            }
+        }
+    });
+}
+
+#[test]
+fn nobody_learns_which_tasks_exist_from_how_they_are_refused() {
+    within(2 * USUAL, async {
+        for (speaks, era) in [(Speaks::Legacy, Era::Legacy), (Speaks::Modern, Era::Modern)] {
+            let stage = Stage::of(speaks).await;
+            for endpoint in [Endpoint::All, Endpoint::Server] {
+                let id = endpoint.begin(&mut stage.client(endpoint, &stage.starter, era).await).await;
+                let mut stranger = stage.client(endpoint, &stage.stranger, era).await;
+                let mut named = vec![id, "nosuch".to_owned()];
+                if era == Era::Modern {
+                    named.push(begun_elsewhere(&stage.upstream).await);
+                }
+                stage.upstream.seen().forget_requests();
+                for method in ["tasks/get", "tasks/result", "tasks/cancel", "tasks/update"] {
+                    let mut refusals = Vec::new();
+                    for id in &named {
+                        let mut answer = stranger.ask(method, json!({"taskId": id})).await;
+                        assert!(answer.get("result").is_none(), "{era:?} {endpoint:?} {method}: {answer}");
+                        // Code, message and data; and whatever else there is beside the id of the request.
+                        answer["error"] = renamed(&answer, id, "task");
+                        answer["id"] = Value::Null;
+                        refusals.push(answer);
+                    }
+                    let first = &refusals[0];
+                    assert!(first["error"]["code"].is_i64(), "{first}");
+                    for other in &refusals[1..] {
+                        assert_eq!(first, other, "{era:?} {endpoint:?} {method}");
+                    }
+                }
+                let asked = |request: &testkit::SeenRequest| {
+                    request.json()["method"].as_str().is_some_and(|method| method.starts_with("tasks/"))
+                };
+                assert!(!stage.upstream.seen().requests().iter().any(asked), "its server is not asked");
             }
         }
     });

@@ -4,8 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 
 use serde_json::Value;
+use socket2::SockRef;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
+
+/// Bytes of a segment and of a buffer of a connection that is to hold little.
+const SMALL_SEGMENT: u32 = 536;
+const SMALL_BUFFER: u32 = 4 * 1024;
 
 /// A request that may be wrong in every part.
 #[derive(Debug, Clone)]
@@ -182,6 +187,16 @@ impl Wire {
     /// Connects.
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self::try_connect(address).await.expect("the gateway takes connections")
+    }
+
+    /// Connects in a way that makes both sides hold as little as they can of what is not read: some 100 KiB, where they
+    /// would hold megabytes. A system sizes its buffers by the segments that a connection may have.
+    pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        SockRef::from(&socket).set_tcp_mss(SMALL_SEGMENT).expect("the size of a segment can be chosen");
+        socket.set_recv_buffer_size(SMALL_BUFFER).expect("the size of a buffer can be chosen");
+        let stream = socket.connect(address).await.expect("the gateway takes connections");
+        Self { stream: BufReader::with_capacity(64 * 1024, stream), address }
     }
 
     /// Connects, if somebody listens.

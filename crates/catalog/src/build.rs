@@ -1,6 +1,9 @@
 //! Builds the catalog: names every tool and prompt, indexes routes, keeps listings as ready bytes.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use domain::{QualifiedName, ServerId, Target, ToolName};
@@ -13,7 +16,7 @@ use crate::{
     Freshness, Listing, Naming, Route,
     block::{Block, Blocks},
     merged,
-    uris::{Census, Uris},
+    uris::{Claims, Shown, Uris},
 };
 
 /// Something odd in an upstream's listing that its owner should know.
@@ -33,6 +36,8 @@ pub struct Catalog {
     pub(crate) servers: Vec<ServerEntry>,
     pub(crate) tools: HashMap<QualifiedName, Route>,
     pub(crate) prompts: HashMap<QualifiedName, Route>,
+    /// Those of each server, in the same order.
+    pub(crate) uris: Vec<Arc<Uris>>,
     findings: Vec<Finding>,
 }
 
@@ -45,8 +50,7 @@ pub(crate) struct ServerEntry {
     pub(crate) instructions: Option<String>,
     pub(crate) tools: HashMap<ToolName, Route>,
     pub(crate) prompts: HashMap<ToolName, Route>,
-    pub(crate) uris: Uris,
-    pub(crate) has_resources: bool,
+    pub(crate) uris: Arc<Uris>,
     /// The names of the tools, in the order of their block.
     pub(crate) listed_tools: Vec<ToolName>,
     /// How long its listings stay as they are.
@@ -99,10 +103,9 @@ impl Catalog {
                 draft.name_items(kind, &names);
             }
         }
-        let census = Census::of(drafts.iter().map(|draft| &draft.uris));
-        for mut draft in drafts {
-            draft.uris.note(&census);
-            catalog.add(draft);
+        catalog.uris = Uris::of_all(drafts.iter().map(Draft::claims).collect());
+        for (at, draft) in drafts.into_iter().enumerate() {
+            catalog.add(draft, at);
         }
         catalog
     }
@@ -131,14 +134,16 @@ impl Catalog {
         self.servers.binary_search_by(|entry| entry.id.cmp(id)).ok().map(|found| &self.servers[found])
     }
 
-    fn add(&mut self, draft: Draft) {
+    /// Adds the server that is the one at `at`.
+    fn add(&mut self, draft: Draft, at: usize) {
         for item in &draft.tools {
             self.tools.insert(item.qualified.clone().expect("tools were named"), item.route.clone());
         }
         for item in &draft.prompts {
             self.prompts.insert(item.qualified.clone().expect("prompts were named"), item.route.clone());
         }
-        self.servers.push(draft.finish());
+        let entry = draft.finish(&self.uris[at], &self.uris);
+        self.servers.push(entry);
     }
 }
 
@@ -155,17 +160,22 @@ struct Draft {
     listing: Listing,
     tools: Vec<Item>,
     prompts: Vec<Item>,
-    uris: Uris,
 }
 
 impl Draft {
     fn read(id: &ServerId, listing: &Listing, findings: &mut Vec<Finding>) -> Self {
-        let uris = Uris::read(id, &listing.resources, &listing.templates);
         let (id, listing) = (id.clone(), listing.clone());
-        let mut draft = Self { id, listing, tools: Vec::new(), prompts: Vec::new(), uris };
+        let mut draft = Self { id, listing, tools: Vec::new(), prompts: Vec::new() };
         draft.tools = draft.read_items(ListKind::Tools, findings, read_tool);
         draft.prompts = draft.read_items(ListKind::Prompts, findings, read_prompt);
         draft
+    }
+
+    fn claims(&self) -> Claims {
+        let listing = &self.listing;
+        let interfaces = self.tools.iter().flat_map(|tool| merged::user_interfaces(&tool.raw));
+        Claims::read(&self.id, &listing.resources, &listing.templates, interfaces)
+            .declaring_resources(declares(&listing.capabilities, "resources"))
     }
 
     fn read_items(
@@ -203,21 +213,22 @@ impl Draft {
         }
     }
 
-    fn finish(self) -> ServerEntry {
+    fn finish(self, uris: &Arc<Uris>, all: &[Arc<Uris>]) -> ServerEntry {
+        let shown = Shown::new(uris, all);
         let named = |items: &[Item]| {
             let own = Block::join(items.iter().map(|item| item.raw.clone()));
             let name = |item: &Item| item.qualified.clone().expect("the item was named");
-            let renamed = items.iter().map(|item| merged::named(&item.raw, &name(item), &self.uris));
+            let renamed = items.iter().map(|item| merged::named(&item.raw, &name(item), shown));
             Blocks::new(own, Block::join(renamed))
         };
         let blocks = ListKind::ALL.map(|kind| match kind {
             ListKind::Tools => named(&self.tools),
             ListKind::Prompts => named(&self.prompts),
             ListKind::Resources | ListKind::ResourceTemplates => {
-                let (items, uris) = (self.listing.items(kind), &self.uris);
+                let items = self.listing.items(kind);
                 let own = Block::join(items.iter().cloned());
-                if uris.any_ambiguous() {
-                    Blocks::new(own, Block::join(items.iter().map(|raw| merged::resource(raw, kind, uris))))
+                if shown.renames_listed() {
+                    Blocks::new(own, Block::join(items.iter().map(|raw| merged::resource(raw, kind, shown))))
                 } else {
                     Blocks::same(own)
                 }
@@ -232,8 +243,7 @@ impl Draft {
             blocks,
             tools: routes(&self.tools),
             prompts: routes(&self.prompts),
-            uris: self.uris,
-            has_resources: declares(&self.listing.capabilities, "resources"),
+            uris: Arc::clone(uris),
             capabilities: self.listing.capabilities,
             instructions: self.listing.instructions,
             id: self.id,

@@ -3,6 +3,7 @@
 
 mod block;
 mod build;
+mod census;
 mod list;
 mod listing;
 mod merged;

@@ -87,15 +87,17 @@ impl Catalog {
         bytes
     }
 
-    /// Returns a number that changes when the caller's listing of this kind changes.
+    /// Returns a number that changes when the caller's listing of this kind changes, and only then: a server that comes
+    /// without anything of the kind changes nothing.
     pub fn fingerprint(&self, view: &View, kind: ListKind, sight: &impl Sight) -> u64 {
         let mut hasher = DefaultHasher::new();
         for (server, seen) in self.shown(view, sight) {
-            server.id.as_str().hash(&mut hasher);
             if kind == ListKind::Tools && seen == Seen::SomeTools {
-                self.each_tool(server, sight, Names::Qualified, |item| item.hash(&mut hasher));
-            } else {
-                server.blocks(kind).fingerprint().hash(&mut hasher);
+                self.each_tool(server, sight, Names::Qualified, |item| {
+                    (server.id.as_str(), item).hash(&mut hasher);
+                });
+            } else if server.blocks(kind).under(Names::Qualified).len() > 0 {
+                (server.id.as_str(), server.blocks(kind).fingerprint()).hash(&mut hasher);
             }
         }
         hasher.finish()

@@ -89,10 +89,7 @@ impl Catalog {
             Routing::Tool => self.tool(view, key).cloned().ok_or(NoRoute),
             Routing::Prompt => self.prompt(view, key).cloned().ok_or(NoRoute),
             Routing::Resource => self.resource(view, key, sight).ok_or(NoRoute),
-            Routing::Reference if key.contains(':') => {
-                self.resource(view, key, sight).or_else(|| self.prompt(view, key).cloned()).ok_or(NoRoute)
-            }
-            Routing::Reference => self.prompt(view, key).cloned().ok_or(NoRoute),
+            Routing::Reference => self.reference(view, key, sight).ok_or(NoRoute),
             Routing::Feature(feature) => self.featured(view, feature, sight).ok_or(NoRoute),
             Routing::Task | Routing::Local | Routing::List(_) => Err(NoRoute),
         }
@@ -130,6 +127,12 @@ impl Catalog {
         }
     }
 
+    /// Finds the route to what is referred to: a prompt by its name, or a resource by its URI or template.
+    fn reference(&self, view: &View, key: &str, sight: &impl Sight) -> Option<Route> {
+        let resource = || key.contains([':', '{']).then(|| self.resource(view, key, sight)).flatten();
+        self.prompt(view, key).cloned().or_else(resource)
+    }
+
     /// Finds the route to a resource. A URI of ours says itself whose it is.
     fn resource(&self, view: &View, uri: &str, sight: &impl Sight) -> Option<Route> {
         match (view, uri::owner(uri)) {
@@ -151,7 +154,7 @@ impl Catalog {
         let first = owners.peek().copied();
         let only_one = || {
             let mut with_resources =
-                shown().filter(|server| server.has_resources && sight.sees_server(&server.id));
+                shown().filter(|server| server.uris.has_resources() && sight.sees_server(&server.id));
             with_resources.next().filter(|_| with_resources.next().is_none())
         };
         // An owner that the caller cannot reach comes last: what is hidden must not decide what can be read.

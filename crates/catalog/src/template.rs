@@ -21,9 +21,30 @@ impl Template {
         Self { literals }
     }
 
+    /// Returns what every expansion begins with.
+    pub(crate) fn beginning(&self) -> &str {
+        self.literals.first().map_or("", String::as_str)
+    }
+
+    /// Tells whether something can be an expansion of both. Between what the first pieces and the last ones say there is
+    /// room for whatever either wants in its middle.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        match (self.literals.as_slice(), other.literals.as_slice()) {
+            ([only], _) => other.matches(only),
+            (_, [only]) => self.matches(only),
+            ([first, .., last], [other_first, .., other_last]) => {
+                let begins =
+                    first.starts_with(other_first.as_str()) || other_first.starts_with(first.as_str());
+                let ends = last.ends_with(other_last.as_str()) || other_last.ends_with(last.as_str());
+                begins && ends
+            }
+            ([], _) | (_, []) => false,
+        }
+    }
+
     /// Tells whether every expansion begins with `prefix`.
     pub(crate) fn begins(&self, prefix: &str) -> bool {
-        self.literals.first().is_some_and(|literal| literal.starts_with(prefix))
+        self.beginning().starts_with(prefix)
     }
 
     /// Tells whether `uri` can be an expansion: its literal pieces occur in order, the first and last at the ends.
@@ -62,6 +83,25 @@ mod tests {
         ];
         for (template, uri, expected) in cases {
             assert_eq!(Template::new(template).matches(uri), expected, "{template} {uri}");
+        }
+    }
+
+    #[test]
+    fn overlaps() {
+        let cases = [
+            ("note://{id}", "note://{name}", true),
+            ("note://{id}", "note://x/{name}", true),
+            ("note://{id}/text", "note://{id}/blob", false),
+            ("note://{id}", "other://{id}", false),
+            ("a{x}bc{y}", "{z}cb{w}d", true),
+            ("{+x}", "file:///a", true),
+            ("file:///a", "file:///a", true),
+            ("file:///a", "file:///b", false),
+            ("ab{x}ba", "aba", false),
+        ];
+        for (one, other, expected) in cases {
+            let (one, other) = (Template::new(one), Template::new(other));
+            assert_eq!([one.overlaps(&other), other.overlaps(&one)], [expected; 2], "{one:?} {other:?}");
         }
     }
 }

@@ -1,5 +1,5 @@
 //! URIs of ours, which name the server that has the resource: `toolgate://<server>/<its URI>`. The merged endpoint
-//! shows them where several servers list the same one (`uris.rs`), and understands them for every resource.
+//! shows them where a server's own would not lead to it (`uris.rs`), and understands them for every resource.
 
 use std::{borrow::Cow, fmt::Write as _};
 
@@ -26,7 +26,7 @@ pub(crate) fn qualified(server: &ServerId, uri: &str) -> String {
     out
 }
 
-/// Returns the URI template of ours for a template of `server`, or the URI of ours for an expansion of one.
+/// Returns the URI template of ours for a template of `server`.
 ///
 /// The server's own text stays as it is: the values that clients put in are percent-encoded already, and whoever
 /// decoded the whole would decode those as well. Its colon tells the two forms apart, as [`qualified`] leaves none. A
@@ -35,6 +35,11 @@ pub(crate) fn qualified_template(server: &ServerId, template: &str) -> String {
     let mut out = head(server, template.len());
     out.push_str(template);
     out
+}
+
+/// Returns the URI of ours for `uri`, an expansion of a template of `server`: as [`qualified_template`]'s is expanded.
+pub(crate) fn qualified_expansion(server: &ServerId, uri: &str) -> String {
+    if uri.contains(':') { qualified_template(server, uri) } else { qualified(server, uri) }
 }
 
 /// Tells whose resource `uri` is.
@@ -139,9 +144,10 @@ mod tests {
             for uri in [uri, odd] {
                 let shown = qualified(&server, &uri);
                 prop_assert_eq!(owner(&shown), Owner::Server(server.clone(), uri.as_str().into()));
-                let expansion = format!("x:{uri}");
-                let shown = qualified_template(&server, &expansion);
-                prop_assert_eq!(owner(&shown), Owner::Server(server.clone(), expansion.as_str().into()));
+                for expansion in [format!("x:{uri}"), uri] {
+                    let shown = qualified_expansion(&server, &expansion);
+                    prop_assert_eq!(owner(&shown), Owner::Server(server.clone(), expansion.as_str().into()));
+                }
             }
         }
     }

@@ -1,6 +1,9 @@
 //! Resources of the same URI on several servers: each is shown under a URI that leads to its own server, whoever asks,
 //! and everything else keeps its bytes.
 
+#[path = "uris/leading_back.rs"]
+mod leading_back;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -137,7 +140,11 @@ fn shown_uris() {
         ("a", "a://only", "a://only"),
         ("a", "a://other", "a://other"),
         ("a", "toolgate://b/x", "toolgate://a/toolgate%3A%2F%2Fb%2Fx"),
-        ("c", "note://1", "note://1"),
+        // Others list it, or could be asked for it; what is on the web is read there.
+        ("c", "note://1", "toolgate://c/note%3A%2F%2F1"),
+        ("c", "a://other", "toolgate://c/a%3A%2F%2Fother"),
+        ("c", "c://other", "toolgate://c/c%3A%2F%2Fother"),
+        ("c", "https://c.example/", "https://c.example/"),
         ("nobody", "note://1", "note://1"),
     ];
     for (server, own, shown) in cases {
@@ -145,8 +152,12 @@ fn shown_uris() {
         assert_eq!(catalog.shown_uri(&View::Server(id(server)), &id(server), own), own);
     }
     let renames = |view: View, server: &str| catalog.renames_uris(&view, &id(server));
-    assert!(renames(View::All, "a") && renames(View::All, "b"));
-    assert!(!renames(View::All, "c") && !renames(View::Server(id("a")), "a"));
+    assert!(renames(View::All, "a") && renames(View::All, "b") && renames(View::All, "c"));
+    assert!(!renames(View::Server(id("a")), "a"));
+    // Where there is one server, all of it leads there.
+    let alone = self::catalog(&[server("c", &["c://only"], &[], &[])]);
+    assert!(!alone.renames_uris(&View::All, &id("c")));
+    assert_eq!(alone.shown_uri(&View::All, &id("c"), "c://other"), "c://other");
 }
 
 #[test]
@@ -162,7 +173,7 @@ fn nobody_takes_the_place_of_anothers_resource() {
     let found = target(&catalog, Routing::Resource, &shown[0], &ServerScope::All);
     assert_eq!(found, Some(("bad".to_owned(), "toolgate://good/x%3A1".to_owned())));
     let templates = listed(&catalog, &View::All, ListKind::ResourceTemplates, &ServerScope::All);
-    assert_eq!(templates, ["toolgate://bad/toolgate://good/{+any}", "{+everything}"]);
+    assert_eq!(templates, ["toolgate://bad/toolgate://good/{+any}", "toolgate://bad/{+everything}"]);
 }
 
 #[test]
@@ -186,6 +197,33 @@ fn what_comes_and_goes_changes_the_listing() {
     let only_a = ServerScope::Only([id("a")].into());
     let fingerprint = |catalog: &Catalog| catalog.fingerprint(&View::All, ListKind::Resources, &only_a);
     assert_ne!(fingerprint(&alone), fingerprint(&both));
+    // Nobody needs to list again for one that has none.
+    let without = catalog(&[server("a", &["note://1"], &[], &[]), server("b", &[], &[], &[])]);
+    let of_all = |catalog: &Catalog| catalog.fingerprint(&View::All, ListKind::Resources, &ServerScope::All);
+    assert_eq!(of_all(&alone), of_all(&without));
+    assert_ne!(of_all(&alone), of_all(&both));
+}
+
+#[test]
+fn a_template_that_reaches_what_another_server_has_is_shown_under_ours() {
+    let catalog = catalog(&[
+        server("a", &["note://1"], &["file:///{path}"], &[]),
+        server("b", &[], &["note://{id}", "other://{x}"], &[]),
+        server("c", &[], &["file:///c/{path}", "file:///{path}.md/x"], &[]),
+    ]);
+    let templates = listed(&catalog, &View::All, ListKind::ResourceTemplates, &ServerScope::All);
+    let expected = [
+        "toolgate://a/file:///{path}",
+        "toolgate://b/note://{id}",
+        "other://{x}",
+        "toolgate://c/file:///c/{path}",
+        "toolgate://c/file:///{path}.md/x",
+    ];
+    assert_eq!(templates, expected);
+    // Listed by one server alone, a URI leads to that.
+    assert_eq!(listed(&catalog, &View::All, ListKind::Resources, &ServerScope::All), ["note://1"]);
+    let found = target(&catalog, Routing::Resource, "toolgate://b/note://1", &ServerScope::All);
+    assert_eq!(found, Some(("b".to_owned(), "note://1".to_owned())));
 }
 
 proptest! {

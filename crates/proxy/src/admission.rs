@@ -6,11 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use catalog::View;
 use domain::{Principal, ServerId};
-use identity::{AuthError, Authenticated, Presented};
+use identity::{AuthError, Authenticated, Identity, Peer, Presented};
 use policy::PolicySight;
 use protocol::{Era, Version};
 
-use crate::{BYTES_PER_TOKEN, Exposure, Proxy, Snapshot, session::Session};
+use crate::{BYTES_PER_TOKEN, Configured, Exposure, Proxy, Snapshot, session::Session};
 
 /// The door a caller came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,6 +94,25 @@ pub(crate) fn authenticate(proxy: &Proxy, presented: Presented<'_>) -> Result<Au
 }
 
 impl Viewpoint {
+    /// Tells whether the caller may know of `server` and hear it: its endpoint shows it, its own grant reaches it and
+    /// the rules allow it.
+    pub(crate) fn reaches(&self, configured: &Configured, server: &ServerId) -> bool {
+        self.view.shows(server) && configured.policy.may_see(self.caller.principal(), server).is_ok()
+    }
+
+    /// Tells whether the caller would be let in through its door now, as who it is and with the same grant. Blocks for
+    /// one file access.
+    pub(crate) fn still_stands(&self, identity: &Identity) -> bool {
+        let launcher = Presented { bearer: None, peer: Peer::Stdio };
+        match self.door {
+            Door::Stdio => {
+                let now = identity.authenticate(launcher);
+                now.is_ok_and(|now| now.principal() == self.caller.principal())
+            }
+            Door::Http | Door::Sse => identity.still_vouches(&self.caller),
+        }
+    }
+
     /// Returns how the caller sees tools in `world`.
     pub(crate) fn exposure(&self, world: &Snapshot) -> Exposure {
         let (settings, agent) = (&world.configured.exposure, &self.caller.principal().agent);
@@ -121,8 +140,12 @@ impl Viewpoint {
 }
 
 impl Admission {
-    /// Puts an authenticated caller into the world in force.
+    /// Puts an authenticated caller into the world in force. Its session, if it has one, notes from where it looks now:
+    /// what servers say outside calls is judged by that.
     pub(crate) fn new(proxy: &Proxy, viewpoint: Viewpoint, client: Client) -> Self {
+        if let Some(session) = &client.session {
+            session.looks_from(&viewpoint);
+        }
         Self { viewpoint, world: proxy.snapshots.current(), client }
     }
 

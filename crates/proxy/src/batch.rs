@@ -1,13 +1,19 @@
 //! Batches: several JSON-RPC messages in one array, which revision 2025-03-26 has and later ones have not. What they
-//! may be is here; how their answers travel is in `http/batch.rs` and `duplex/batch.rs`.
+//! may be, and how their answers come together, is here; who takes them and how the answers travel is in `http/batch.rs`
+//! and `duplex/batch.rs`.
+
+use std::pin::Pin;
 
 use bytes::Bytes;
-use protocol::{Malformed, RequestId, Unreadable, Version, code, encode};
+use protocol::{
+    Malformed, Message, Notification, Request, RequestId, Response, Unreadable, Version, code, encode,
+};
 use serde::{
     Deserializer,
     de::{self, SeqAccess, Visitor},
 };
 use serde_json::{error::Category, value::RawValue};
+use tokio_util::task::TaskTracker;
 
 use crate::session::Session;
 
@@ -45,18 +51,117 @@ pub(crate) fn split(body: &Bytes) -> Result<Vec<Bytes>, Malformed> {
     Ok(texts.into_iter().map(|text| body.slice_ref(text.get().as_bytes())).collect())
 }
 
-/// Returns the array of these answers; at most `limit` bytes of them, the rest is answered with an error.
-pub(crate) fn join(answers: impl IntoIterator<Item = (Option<RequestId>, Bytes)>, limit: usize) -> Bytes {
+/// What a member of a batch is answered with.
+pub(crate) struct Due {
+    id: Option<RequestId>,
+    answer: Answer,
+}
+
+enum Answer {
+    Now(Bytes),
+    Later(Pin<Box<dyn Future<Output = Answered> + Send>>),
+}
+
+/// The answer to a member, and what it holds until it is written: its place, and that it can be cancelled.
+pub(crate) struct Answered {
+    /// The JSON-RPC text; nothing, if the request needs no answer any more.
+    pub(crate) message: Option<Bytes>,
+    /// What is held.
+    pub(crate) _held: Option<Box<dyn Send>>,
+}
+
+/// Whoever takes a batch: what it does with each of its messages.
+pub(crate) trait Taking {
+    /// Begins a request.
+    fn request(&self, request: Request) -> Due;
+    /// Takes a notification.
+    fn notification(&self, note: &Notification);
+    /// Takes the client's answer to what a server asked.
+    fn response(&self, response: Response);
+}
+
+/// Takes the messages of a batch one by one; returns what is to be answered.
+pub(crate) fn take(
+    messages: impl IntoIterator<Item = Result<Message, Malformed>>,
+    taking: &impl Taking,
+) -> Vec<Due> {
+    let due = messages.into_iter().filter_map(|message| match message {
+        Ok(Message::Request(request)) => Some(taking.request(request)),
+        Ok(Message::Notification(note)) => {
+            taking.notification(&note);
+            None
+        }
+        Ok(Message::Response(response)) => {
+            taking.response(response);
+            None
+        }
+        Err(malformed) => Some(Due::now(malformed.id.clone(), refuse_malformed(&malformed))),
+    });
+    due.collect()
+}
+
+impl Due {
+    /// This answers it.
+    pub(crate) const fn now(id: Option<RequestId>, answer: Bytes) -> Self {
+        Self { id, answer: Answer::Now(answer) }
+    }
+
+    /// What this comes to answers it. It runs when it is waited for.
+    pub(crate) fn later(id: RequestId, answer: impl Future<Output = Answered> + Send + 'static) -> Self {
+        Self { id: Some(id), answer: Answer::Later(Box::pin(answer)) }
+    }
+
+    /// Waits for the answer.
+    pub(crate) async fn answer(self) -> Answered {
+        match self.answer {
+            Answer::Now(answer) => Answered { message: Some(answer), _held: None },
+            Answer::Later(answer) => answer.await,
+        }
+    }
+}
+
+/// Runs everything that is due at the same time, in tasks that go on when nobody waits for them any more; returns the
+/// array of the answers in the order of the batch, as [`join`] makes it. Nothing, if there is no answer.
+pub(crate) fn gather(
+    tasks: &TaskTracker,
+    due: Vec<Due>,
+    limit: usize,
+) -> impl Future<Output = Option<Bytes>> + Send + use<> {
+    let running: Vec<_> = due.into_iter().map(|due| (due.id.clone(), tasks.spawn(due.answer()))).collect();
+    async move {
+        let mut answers = Vec::with_capacity(running.len());
+        let mut held = Vec::new();
+        for (id, task) in running {
+            // A request's own panic is answered in its task.
+            let Ok(answered) = task.await else { continue };
+            answers.extend(answered.message.clone().map(|message| (id, message)));
+            held.push(answered);
+        }
+        (!answers.is_empty()).then(|| join(&answers, limit))
+    }
+}
+
+/// Returns the array of these answers, at most `limit` bytes. What does not fit is answered with an error; where not
+/// even the errors fit, one error answers the whole batch.
+fn join(answers: &[(Option<RequestId>, Bytes)], limit: usize) -> Bytes {
+    let text = format!("the answers to the batch are larger than {limit} bytes");
+    let refusal = |id: Option<&RequestId>| encode::error(id, code::INTERNAL_ERROR, &text, None);
+    // What the rest of the batch needs at least, with a comma or bracket each.
+    let least = |(id, answer): &(_, Bytes)| answer.len().min(refusal(Option::as_ref(id)).len()) + 1;
+    let mut rest: usize = answers.iter().map(least).sum();
+    if rest + 1 > limit {
+        return refusal(None).into();
+    }
     let mut out = vec![b'['];
-    for (id, answer) in answers {
+    for entry @ (id, answer) in answers {
+        rest -= least(entry);
         if out.len() > 1 {
             out.push(b',');
         }
-        if out.len() + answer.len() < limit {
-            out.extend_from_slice(&answer);
+        if out.len() + answer.len() + 1 + rest <= limit {
+            out.extend_from_slice(answer);
         } else {
-            let text = format!("the answers to the batch are larger than {limit} bytes");
-            out.extend_from_slice(&encode::error(id.as_ref(), code::INTERNAL_ERROR, &text, None));
+            out.extend_from_slice(&refusal(id.as_ref()));
         }
     }
     out.push(b']');
@@ -131,13 +236,50 @@ mod tests {
 
     #[test]
     fn answers_beyond_the_bound_become_errors() {
-        let small = Bytes::from_static(b"1");
-        let large = Bytes::from(vec![b'2'; 100]);
-        let joined = join([(None, small.clone()), (Some(7.into()), large), (None, small)], 100);
-        let joined: serde_json::Value = serde_json::from_slice(&joined).unwrap();
-        assert_eq!(
-            (&joined[0], &joined[1]["id"], joined.as_array().unwrap().len()),
-            (&1.into(), &7.into(), 3)
-        );
+        let answers = |bytes: &[usize]| -> Vec<(Option<RequestId>, Bytes)> {
+            let text = |bytes: usize| Bytes::from(format!("\"{}\"", "x".repeat(bytes)));
+            bytes.iter().zip(0_u64..).map(|(bytes, id)| (Some(id.into()), text(*bytes))).collect()
+        };
+        for limit in 200..2_000 {
+            let joined = join(&answers(&[1, 500, 300, 1, 1_000, 1]), limit);
+            assert!(joined.len() <= limit, "{limit}: {joined:?}");
+            let joined: serde_json::Value = serde_json::from_slice(&joined).unwrap();
+            let Some(array) = joined.as_array() else {
+                assert_eq!((&joined["id"], limit < 500), (&serde_json::Value::Null, true), "{joined}");
+                continue;
+            };
+            assert_eq!(array.len(), 6);
+            assert!(
+                array.iter().zip(0..).all(|(answer, id)| answer.is_string() || answer["id"] == id),
+                "{joined}"
+            );
+            assert!([0, 3, 5].iter().all(|small| array[*small].is_string()), "what fits is there: {joined}");
+        }
+        let all = join(&answers(&[1, 500]), 1_000);
+        assert_eq!(all.len(), "[".len() + 3 + ",".len() + 502 + "]".len());
+    }
+
+    #[tokio::test]
+    async fn answers_come_in_the_order_of_the_batch_and_hold_until_all_are_there() {
+        let (held, released) = tokio::sync::oneshot::channel::<()>();
+        let (go, gone) = tokio::sync::oneshot::channel::<()>();
+        let later =
+            |message, held: Option<Box<dyn Send>>, wait: Option<tokio::sync::oneshot::Receiver<()>>| async {
+                if let Some(wait) = wait {
+                    wait.await.unwrap();
+                }
+                Answered { message, _held: held }
+            };
+        let due = vec![
+            Due::later(1.into(), later(Some("1".into()), None, Some(gone))),
+            Due::later(2.into(), later(Some("2".into()), Some(Box::new(held)), None)),
+            Due::later(3.into(), later(None, None, None)),
+            Due::now(None, "4".into()),
+        ];
+        let mut joined = Box::pin(gather(&TaskTracker::new(), due, 1_000));
+        assert!(futures_util::poll!(joined.as_mut()).is_pending());
+        go.send(()).unwrap();
+        assert_eq!(joined.await.unwrap(), "[1,2,4]");
+        released.await.unwrap_err();
     }
 }

@@ -6,6 +6,9 @@ mod asker;
 mod asking;
 mod batch;
 mod exchange;
+mod outbox;
+mod share;
+mod slot;
 
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
@@ -14,30 +17,31 @@ use catalog::View;
 use domain::PrincipalKey;
 use futures_util::FutureExt;
 use identity::Authenticated;
-use parking_lot::Mutex;
 use protocol::{Era, Message, Notification, Request, Response, code, encode};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::exchange::{Exchange, failed};
+use self::slot::{Opened, Slot};
+pub(crate) use self::{
+    exchange::{Exchange, failed},
+    outbox::Outbox,
+    share::Share,
+};
 use crate::{
     Proxy,
     admission::{Admission, Client, Door, Viewpoint},
     error::Failure,
     methods, notified,
     places::Place,
-    session::{Cancellable, Entry, Opening, Session, SessionError},
+    session::{Cancellable, Entry, OpenError, Opening, Session},
     standing::Standing,
 };
-
-/// Messages that wait for the client to read. When it does not read, calls wait; memory stays bounded.
-const OUTBOX: usize = 64;
 
 /// The client on the other end of the stream.
 pub(crate) struct Duplex {
     viewpoint: Viewpoint,
     exchange: Exchange,
-    session: Mutex<Option<Arc<Session>>>,
+    session: Slot,
     /// Not the session's: a client that goes away cancels nothing.
     cancellable: Cancellable,
 }
@@ -64,10 +68,15 @@ impl Duplex {
     /// Makes the client of a door, and where its messages come out. They end when nobody holds the client any more:
     /// neither the door nor a request in progress.
     pub(crate) fn new(proxy: Arc<Proxy>, viewpoint: Viewpoint) -> (Arc<Self>, mpsc::Receiver<Bytes>) {
-        let (outbox, messages) = mpsc::channel(OUTBOX);
-        let exchange = Exchange { proxy, outbox: Some(outbox), closed: CancellationToken::new() };
+        let (outbox, messages) = Outbox::new(proxy.limits.stall());
+        let exchange = Exchange {
+            outbox: Some(Arc::new(outbox)),
+            share: Share::each(proxy.limits.line_bytes()),
+            closed: CancellationToken::new(),
+            proxy,
+        };
         let duplex =
-            Self { viewpoint, exchange, session: Mutex::new(None), cancellable: Cancellable::default() };
+            Self { viewpoint, exchange, session: Slot::default(), cancellable: Cancellable::default() };
         (Arc::new(duplex), messages)
     }
 
@@ -81,18 +90,18 @@ impl Duplex {
         self.viewpoint.view == *view
     }
 
-    /// Completes when the client does not read any more.
+    /// Completes when the client does not read any more, or took nothing for too long.
     pub(crate) async fn unread(&self) {
         match &self.exchange.outbox {
-            Some(outbox) => outbox.closed().await,
+            Some(outbox) => outbox.unread().await,
             None => std::future::pending().await,
         }
     }
 
-    /// Ends what the client is told of its own accord, and its session. Requests in progress go on.
+    /// Ends what the client is told of its own accord, and its session; it gets no other. Requests in progress go on.
     pub(crate) fn close(&self) {
         self.exchange.closed.cancel();
-        if let Some(session) = self.session.lock().take() {
+        if let Some(session) = self.session.close() {
             self.end(&session);
         }
     }
@@ -112,16 +121,18 @@ impl Duplex {
         self.exchange.send(message).await;
     }
 
-    /// Runs a request in a task of its own, so that a slow one holds up nobody. Beyond the bound the reader itself
-    /// answers: a client that writes and does not read holds up its own reader and starts no more tasks.
+    /// Runs a request in a task of its own, so that a slow one holds up nobody. A client that writes and does not read
+    /// holds up its own reader and starts no more tasks: while answers wait for room, and beyond the bound on requests,
+    /// where the reader itself answers.
     async fn start(self: &Arc<Self>, request: Request, arrival: Arrival) {
+        self.exchange.has_room().await;
         let begun = match self.begin(request, arrival) {
             Ok(begun) => begun,
             Err(refusal) => return self.send(refusal).await,
         };
         let duplex = self.clone();
         self.exchange.proxy.drain.tasks().spawn(async move {
-            let Some(answer) = duplex.finish(&begun).await else { return };
+            let Some(answer) = duplex.finish(&begun, &duplex.exchange).await else { return };
             tokio::select! {
                 () = duplex.send(answer) => {}
                 () = begun.entry.cancelled() => {}
@@ -146,8 +157,8 @@ impl Duplex {
 
     /// Returns the answer. A panic fails this request and no other; a cancelled request gets no answer (specification,
     /// cancellation).
-    async fn finish(&self, begun: &Begun) -> Option<Bytes> {
-        let running = AssertUnwindSafe(self.run(&begun.request, &begun.arrival)).catch_unwind();
+    async fn finish(&self, begun: &Begun, exchange: &Exchange) -> Option<Bytes> {
+        let running = AssertUnwindSafe(self.run(&begun.request, &begun.arrival, exchange)).catch_unwind();
         tokio::select! {
             ended = running => ended.unwrap_or_else(|_| {
                 Some(failed(&Failure::Internal, &begun.request, self.era(&begun.request)))
@@ -156,7 +167,7 @@ impl Duplex {
         }
     }
 
-    async fn run(&self, request: &Request, arrival: &Arrival) -> Option<Bytes> {
+    async fn run(&self, request: &Request, arrival: &Arrival, exchange: &Exchange) -> Option<Bytes> {
         let client = match self.client(request, arrival.passed) {
             Ok(client) => client,
             Err(error) => return Some(error),
@@ -166,11 +177,11 @@ impl Duplex {
         };
         let viewpoint = Viewpoint { caller, ..self.viewpoint.clone() };
         let admission = Admission::new(&self.exchange.proxy, viewpoint, client);
-        self.exchange.answer(admission, request).await
+        exchange.answer(admission, request).await
     }
 
     fn client(&self, request: &Request, passed: u32) -> Result<Client, Bytes> {
-        let session = self.session.lock().clone();
+        let session = self.session.get();
         asker::client(request, self.viewpoint.door, session, passed)
     }
 
@@ -192,24 +203,24 @@ impl Duplex {
             client_info: opened.client_info,
             capabilities: opened.capabilities,
         };
-        let session = match self.open(opening) {
-            Ok(session) => session,
+        let Opened { session, before } = match self.session.fill(|| self.open(opening)) {
+            Ok(opened) => opened,
             Err(error) => {
                 let text = error.to_string();
                 let refusal = encode::error(Some(&request.id), code::INTERNAL_ERROR, &text, None);
                 return self.send(refusal.into()).await;
             }
         };
-        let before = self.session.lock().replace(session.clone());
-        self.send(encode::result(&request.id, &opened.result).into()).await;
+        // Before anything is waited for: who waits may be dropped.
         if let Some(before) = before {
             self.end(&before);
         }
+        self.send(encode::result(&request.id, &opened.result).into()).await;
         self.stand(session);
     }
 
     /// Opens a session: the one client of this process's own streams stands outside the table.
-    fn open(&self, opening: Opening) -> Result<Arc<Session>, SessionError> {
+    fn open(&self, opening: Opening) -> Result<Arc<Session>, OpenError> {
         match self.viewpoint.door {
             Door::Stdio => Session::open(opening).map(Arc::new),
             Door::Http | Door::Sse => self.exchange.proxy.sessions.open(opening),
@@ -239,13 +250,13 @@ impl Duplex {
     }
 
     fn notified(&self, note: &Notification) {
-        let session = self.session.lock().clone();
+        let session = self.session.get();
         notified::take(&self.exchange.proxy, session.as_ref(), &self.cancellable, note);
     }
 
     /// Takes the client's answer to what a server asked. Without a session nothing was asked.
     fn answered(&self, response: Response) {
-        let session = self.session.lock().clone();
+        let session = self.session.get();
         if let Some(session) = session {
             session.asked().answer(response);
         }

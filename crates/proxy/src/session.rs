@@ -36,6 +36,8 @@ use crate::Proxy;
 
 /// Random bytes in a session id: 256 bits, twice what guessing needs.
 const ID_BYTES: usize = 32;
+/// Random bytes that tell a session's events from those of any other: nobody guesses 64 bits in a session's life.
+const EVENT_BYTES: usize = size_of::<u64>();
 
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(1);
 
@@ -79,22 +81,31 @@ pub(crate) struct Opening {
     pub(crate) capabilities: ClientCapabilities,
 }
 
-/// Why a request that names a session is refused. All variants look the same from outside: 404.
+/// No such session, or not this principal's, or of another endpoint: outside these look the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum SessionError {
-    /// No such session, or not this principal's, or of another endpoint.
-    #[error("unknown session")]
-    Unknown,
+#[error("unknown session")]
+pub(crate) struct UnknownSession;
+
+/// Why no session was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum OpenError {
     /// As many sessions as there may be, and all of them in use.
     #[error("too many sessions")]
     TooMany,
+    /// The system has no random bytes for an id.
+    #[error("no randomness for a session id")]
+    NoRandomness,
 }
 
 impl Session {
     /// Makes a session outside any table: the one client of a stdio door.
-    pub(crate) fn open(opening: Opening) -> Result<Self, SessionError> {
-        let mut random = [0; ID_BYTES];
-        getrandom::fill(&mut random).map_err(|_| SessionError::TooMany)?;
+    ///
+    /// # Errors
+    /// [`OpenError::NoRandomness`] when the system has no random bytes.
+    pub(crate) fn open(opening: Opening) -> Result<Self, OpenError> {
+        let (mut random, mut first_stream) = ([0; ID_BYTES], [0; EVENT_BYTES]);
+        getrandom::fill(&mut random).map_err(|_| OpenError::NoRandomness)?;
+        getrandom::fill(&mut first_stream).map_err(|_| OpenError::NoRandomness)?;
         let id: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
         let closed = CancellationToken::new();
         Ok(Self {
@@ -109,7 +120,7 @@ impl Session {
             outside: Outside::default(),
             watcher: OnceLock::new(),
             listeners: Listeners::default(),
-            events: EventStreams::default(),
+            events: EventStreams::starting_at(u64::from_be_bytes(first_stream)),
             number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
             log_level: Mutex::new(None),
             cancellable: Cancellable::within(closed.clone()),
@@ -198,7 +209,7 @@ impl ClientSession for Session {
     }
 
     fn hear(&self, server: &ServerId, said: Untrusted<Said>, bytes: usize) {
-        self.outside.push(self.events.shared(), server.clone(), said, bytes);
+        self.take_said(server.clone(), said, bytes);
     }
 }
 

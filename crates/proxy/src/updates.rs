@@ -21,9 +21,7 @@ pub(crate) async fn next_update(proxy: &Proxy, viewpoint: &Viewpoint, watcher: &
         let snapshot = proxy.snapshots.current();
         let world = &snapshot.configured;
         let subject = Subject { server: updated.server().clone(), target: Target::Server };
-        let may_know = viewpoint.view.shows(&subject.server)
-            && world.policy.may_see(viewpoint.caller.principal(), &subject.server).is_ok();
-        if !may_know {
+        if !viewpoint.reaches(world, &subject.server) {
             continue;
         }
         let Ok(update) = world.guardrails.screen_result(&subject, updated.into_what()) else { continue };

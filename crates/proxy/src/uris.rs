@@ -1,5 +1,5 @@
-//! Results on their way to a client of the merged endpoint: where they name a resource that several servers list, the
-//! client gets the URI that leads to the server that answered. Which URIs those are is the catalog's to say.
+//! Results on their way to a client of the merged endpoint: where they name a resource by a URI that would lead
+//! to another server, or nowhere, the client gets one that leads to the server that answered. Which URIs those are is the catalog's to say.
 //!
 //! Only the places that the protocol has for URIs are looked at, and only servers with such resources; every other byte
 //! stays, and so does a result that cannot be read. Not renamed are URIs in texts and in structured content, and results
@@ -47,6 +47,9 @@ type Shown<'s> = &'s dyn Fn(&str) -> Option<String>;
 
 /// Returns a result with its URIs renamed; `None` when all of them stay.
 fn renamed(result: &[u8], routing: Routing, shown: Shown<'_>) -> Option<Vec<u8>> {
+    if !may_name_uris(result) {
+        return None;
+    }
     let object = Object::parse(result, &[]).ok()?;
     let mut walk = Walk { shown, replacements: Replacements::within(result) };
     match routing {
@@ -57,6 +60,12 @@ fn renamed(result: &[u8], routing: Routing, shown: Shown<'_>) -> Option<Vec<u8>>
         Routing::Reference | Routing::Feature(_) | Routing::Local | Routing::List(_) => {}
     }
     walk.replacements.written()
+}
+
+/// Tells whether some member may be called `uri`, which most results have none of: they need not be read. Written
+/// otherwise it has a letter of ASCII escaped.
+fn may_name_uris(result: &[u8]) -> bool {
+    [&b"uri"[..], b"\\u00"].iter().any(|sign| memchr::memmem::find(result, sign).is_some())
 }
 
 /// The way through one result.
@@ -135,6 +144,11 @@ mod tests {
                 r#"{ "content" : [ {"type":"resource_link","uri":"b:1","x":1.0} , {"type":"text","text":"a:1","uri":"a:1"},{"type":"resource","resource":{"text":"a:1","uri":"b:1"}}],"structuredContent":{"uri":"a:1"}}"#,
             ),
             (
+                Routing::Tool,
+                r#"{"content":[{"type":"resource_link","\u0075\u0072\u0069":"a:1"}]}"#,
+                r#"{"content":[{"type":"resource_link","\u0075\u0072\u0069":"b:1"}]}"#,
+            ),
+            (
                 Routing::Prompt,
                 r#"{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"a:1"}}},{"content":"a:1"}]}"#,
                 r#"{"messages":[{"role":"user","content":{"type":"resource","resource":{"uri":"b:1"}}},{"content":"a:1"}]}"#,
@@ -170,6 +184,7 @@ mod tests {
             (Routing::Tool, r#"{"contents":[{"uri":"a:1"}]}"#),
             (Routing::Resource, r#"{"content":[{"type":"resource_link","uri":"a:1"}]}"#),
             (Routing::Reference, r#"{"completion":{"values":["a:1"]},"content":[{"uri":"a:1"}]}"#),
+            (Routing::Tool, r#"{"content":[{"type":"resource_link","link":"a:1"}]}"#),
             (Routing::Tool, "[1]"),
             (Routing::Tool, "{"),
         ];

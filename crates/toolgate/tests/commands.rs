@@ -154,6 +154,18 @@ fn validate_lists_servers_and_agents() {
 }
 
 #[test]
+fn validate_names_the_transport_that_is_configured() {
+    let place = Place::new()
+        .with(".mcp.json", r#"{"mcpServers": {"old": {"type": "sse", "url": "https://a.example/sse"}}}"#);
+    let answer = place.run(&["validate"]);
+    assert!(answer.output.contains("usable: old (sse)"), "{}", answer.output);
+    assert_eq!(answer.errors, "", "nothing is wrong with it");
+    let json = place.run(&["validate", "-o", "json"]).json();
+    assert_eq!(json["servers"][0], serde_json::json!({"name": "old", "transport": "sse"}));
+    assert_eq!(json["warnings"], serde_json::json!([]));
+}
+
+#[test]
 fn what_the_other_gateway_refuses_is_refused_in_its_words() {
     let place = Place::new().with(".mcp.json", r#"{"mcpServers": {"db": {}}}"#);
     let expected = "Invalid configuration: Server \"db\" must specify either \"command\" (stdio) or \"url\" (HTTP) transport";

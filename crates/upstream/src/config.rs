@@ -295,6 +295,22 @@ impl ServerSettings {
     }
 }
 
+// === impl TransportSettings ===
+
+impl TransportSettings {
+    /// Returns the word that people are shown: `stdio`, `http`, `sse` or `builtin`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Child(_) => "stdio",
+            Self::Http(http) => match http.transport {
+                HttpTransport::Streamable => "http",
+                HttpTransport::Sse => "sse",
+            },
+            Self::Builtin(_) => "builtin",
+        }
+    }
+}
+
 // === impl ChildSettings ===
 
 impl ChildSettings {

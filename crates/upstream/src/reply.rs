@@ -1,6 +1,8 @@
 //! What comes back from an upstream: notifications that belong to the call, then one final answer.
 //! Everything in it is untrusted until `guardrails` screened it.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use guardrails::Untrusted;
 use protocol::Era;
@@ -58,18 +60,20 @@ pub enum Payload {
 /// A large result that is passed on while it arrives. The chunks, joined, are the JSON text of the result.
 pub struct ResultStream {
     chunks: Box<ResultChunks>,
-    /// What was looked at and comes first.
-    ahead: Option<Bytes>,
+    /// What was looked at, and comes first.
+    ahead: VecDeque<Bytes>,
 }
 
 impl ResultStream {
     pub(crate) fn new(chunks: ResultChunks) -> Self {
-        Self { chunks: Box::new(chunks), ahead: None }
+        Self { chunks: Box::new(chunks), ahead: VecDeque::new() }
     }
 
-    /// Gives back the beginning of the result that was read from the stream to be looked at. Only once at a time.
-    pub fn give_back(&mut self, beginning: Bytes) {
-        self.ahead = Some(beginning).filter(|beginning| !beginning.is_empty());
+    /// Gives back chunks that were taken to be looked at, in their order: they come again, before all others.
+    pub fn give_back(&mut self, taken: Vec<Bytes>) {
+        for chunk in taken.into_iter().rev() {
+            self.ahead.push_front(chunk);
+        }
     }
 
     /// Returns the next chunk; `None` at the end of the result. Not cancel safe: a chunk may be lost.
@@ -77,8 +81,8 @@ impl ResultStream {
     /// # Errors
     /// [`CallError::Lost`] and [`CallError::TooLarge`]; what was passed on so far is no complete JSON then.
     pub async fn next_chunk(&mut self) -> Option<Result<Bytes, CallError>> {
-        match self.ahead.take() {
-            Some(beginning) => Some(Ok(beginning)),
+        match self.ahead.pop_front() {
+            Some(chunk) => Some(Ok(chunk)),
             None => self.chunks.next_chunk().await,
         }
     }

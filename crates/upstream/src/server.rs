@@ -19,7 +19,7 @@ use crate::{
     config::{ServerSettings, Startup},
     in_flight::{InFlight, Ticket},
     metrics::Counters,
-    state::{Health, ServerState, Status, transport_name},
+    state::{Health, ServerState, Status},
     transports::Connection,
 };
 
@@ -204,14 +204,16 @@ impl Server {
         let status = self.status.lock().clone();
         let mut findings = status.findings;
         findings.extend(self.is_shared.load(Ordering::Relaxed).then(|| SHARED.to_owned()));
-        if let Some(Connection::Stdio(connection)) = self.link.borrow().as_ref().map(|link| &link.connection)
-        {
+        let connection = self.link.borrow().as_ref().map(|link| link.connection.clone());
+        if let Some(Connection::Stdio(connection)) = &connection {
             let garbage = connection.garbage().into_iter();
             findings.extend(garbage.map(|sample| format!("no message on its standard output: {sample}")));
         }
         ServerState {
             server: self.settings.id().clone(),
-            transport: transport_name(self.settings.transport()),
+            transport: connection
+                .as_ref()
+                .map_or_else(|| self.settings.transport().as_str(), Connection::transport),
             version: status.version,
             health: status.health,
             reason: status.reason.as_deref().map(str::to_owned),

@@ -5,17 +5,15 @@ use std::sync::Arc;
 use domain::ServerId;
 use protocol::{Era, Version};
 
-use crate::{
-    config::{HttpTransport, TransportSettings},
-    metrics::CounterValues,
-};
+use crate::metrics::CounterValues;
 
 /// One upstream's state. All text in it is fit to be shown: no secrets, nothing unescaped.
 #[derive(Debug, Clone)]
 pub struct ServerState {
     /// The server's configured name.
     pub server: ServerId,
-    /// How it is reached: `stdio`, `http` or `builtin`.
+    /// How it is reached: `stdio`, `http`, `sse` or `builtin`. While it is connected this is how it is spoken with, which
+    /// may be older than what its configuration says.
     pub transport: &'static str,
     /// The revision spoken with it, once known.
     pub version: Option<Version>,
@@ -103,17 +101,5 @@ impl Status {
             findings: Vec::new(),
             is_settled: false,
         }
-    }
-}
-
-/// Names a transport as state and metrics do.
-pub(crate) const fn transport_name(transport: &TransportSettings) -> &'static str {
-    match transport {
-        TransportSettings::Child(_) => "stdio",
-        TransportSettings::Http(http) => match http.transport() {
-            HttpTransport::Streamable => "http",
-            HttpTransport::Sse => "sse",
-        },
-        TransportSettings::Builtin(_) => "builtin",
     }
 }

@@ -3,6 +3,7 @@
 //! and the subscription before is ended when it has agreed: nothing falls between. A legacy server is asked for each
 //! resource (`watching/subscribing`), and needs not be asked for the rest.
 
+mod narrowing;
 mod stream;
 
 use std::{collections::HashSet, convert::Infallible, future::pending, pin::pin, time::Duration};
@@ -14,7 +15,10 @@ use tokio::{
 };
 
 pub(crate) use self::stream::{Heard, LISTEN, NotOpen, granted};
-use self::stream::{RESOURCES, Stream, TASKS};
+use self::{
+    narrowing::{Narrowing, Step},
+    stream::{RESOURCES, Stream, TASKS},
+};
 use crate::{
     backoff::Backoff,
     handshake::Greeting,
@@ -114,7 +118,17 @@ enum Renewed {
     Done,
     /// The server refuses this.
     Refused(WatchError),
+    /// The server knows no subscriptions.
+    Unsupported,
     /// It may work another time.
+    NotNow,
+}
+
+/// How far it is found out what a server refuses.
+enum Answered {
+    /// All is settled, or to be asked anew.
+    All,
+    /// It may be found out another time.
     NotNow,
 }
 
@@ -154,45 +168,51 @@ impl Listening<'_> {
                 self.tenure.stirred().await;
                 continue;
             }
-            let is_up_to_date = self.open.as_ref().is_some_and(|open| open.topics == topics);
-            if !is_up_to_date {
-                match self.renew(&topics).await {
-                    Renewed::Done => {}
-                    Renewed::Refused(error) if !topics.is_empty() => {
-                        self.refused(topics, error);
-                        continue;
-                    }
-                    // It does not offer this at all; its lists are read again when it is started again.
-                    Renewed::Refused(WatchError::Unsupported(_)) => {
-                        self.offers = Offers::default();
-                        continue;
-                    }
-                    Renewed::Refused(_) | Renewed::NotNow => {
-                        let pause = self.backoff.next();
-                        self.meanwhile(sleep(pause)).await;
-                        continue;
-                    }
+            // What the open one was for may have been left or refused since, and be wanted again: that is asked for.
+            let is_settled = self.tenure.asked_of(&topics).is_empty();
+            let is_up_to_date = is_settled && self.open.as_ref().is_some_and(|open| open.topics == topics);
+            if is_up_to_date || self.ask(&topics).await {
+                self.follow().await;
+            }
+        }
+    }
+
+    /// Asks for `topics`; tells whether a subscription for all of them is open.
+    async fn ask(&mut self, topics: &[Topic]) -> bool {
+        match self.renew(topics).await {
+            Renewed::Done => return true,
+            Renewed::Refused(error) if !topics.is_empty() => {
+                if let Answered::NotNow = self.refused(topics, error).await {
+                    self.pause().await;
                 }
             }
-            self.follow().await;
+            Renewed::Unsupported if !topics.is_empty() => {
+                self.drop_superfluous(topics);
+                self.tenure.settle_asked(topics, &Phase::Refused(self.unsupported()));
+            }
+            // It does not offer this at all; its lists are read again when it is started again.
+            Renewed::Unsupported | Renewed::Refused(WatchError::Unsupported(_)) => {
+                self.offers = Offers::default();
+            }
+            Renewed::Refused(_) | Renewed::NotNow => self.pause().await,
         }
+        false
     }
 
     /// Has those refused that the server does not tell of; tells whether there were any.
     fn refuse_foreign(&self, topics: &[Topic]) -> bool {
         let foreign: Vec<_> = topics.iter().filter(|topic| !self.offers.include(topic.kind)).collect();
-        let unsupported = WatchError::Unsupported(self.tenure.server().clone());
-        self.tenure.settle_asked(foreign.iter().copied(), &Phase::Refused(unsupported));
+        self.tenure.settle_asked(foreign.iter().copied(), &Phase::Refused(self.unsupported()));
         !foreign.is_empty()
     }
 
     /// Opens a subscription for `topics` beside the one that is open, which ends when the new one is agreed on.
     async fn renew(&mut self, topics: &[Topic]) -> Renewed {
-        let server = self.tenure.server().clone();
         let opening = timeout(ACKNOWLEDGEMENT_LIMIT, Stream::open(self.asker, self.params(topics)));
         let mut stream = match self.meanwhile(opening).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(NotOpen::Never)) => return Renewed::Refused(WatchError::Unsupported(server)),
+            // It may be for something that was named.
+            Ok(Err(NotOpen::Never)) => return Renewed::Refused(self.unsupported()),
             Ok(Err(NotOpen::NotNow)) | Err(_) => return Renewed::NotNow,
         };
         if std::mem::take(&mut self.has_gap) {
@@ -200,10 +220,11 @@ impl Listening<'_> {
         }
         match self.acknowledged(&mut stream).await {
             Heard::Acknowledged(granted) => self.agreed(topics, &granted),
-            Heard::Refused { code: code::METHOD_NOT_FOUND } => {
-                return Renewed::Refused(WatchError::Unsupported(server));
+            Heard::Refused { code: code::METHOD_NOT_FOUND } => return Renewed::Unsupported,
+            Heard::Refused { code } => {
+                let server = self.tenure.server().clone();
+                return Renewed::Refused(WatchError::Refused { server, code });
             }
-            Heard::Refused { code } => return Renewed::Refused(WatchError::Refused { server, code }),
             Heard::Ended { .. } => {
                 self.has_gap |= self.open.is_none();
                 return Renewed::NotNow;
@@ -243,19 +264,72 @@ impl Listening<'_> {
         }
     }
 
-    /// Has those refused that were new; what is open goes on. Tasks alone, if any are new: they end, and what a server
-    /// says of one that is gone is to cost no resource. Without them it is asked again.
-    fn refused(&mut self, topics: Vec<Topic>, error: WatchError) {
-        let refused = Phase::Refused(error);
-        let tasks = topics.iter().filter(|topic| topic.kind == Kind::Task);
-        if self.tenure.settle_asked(tasks, &refused) > 0 {
-            return;
+    /// Finds out which of `topics` it is that the server refuses, has those refused, and opens a subscription for the
+    /// others. What is open goes on.
+    async fn refused(&mut self, topics: &[Topic], error: WatchError) -> Answered {
+        let asked = self.tenure.asked_of(topics);
+        let agreed: Vec<Topic> =
+            topics.iter().filter(|topic| asked.binary_search(topic).is_err()).cloned().collect();
+        if asked.is_empty() {
+            self.drop_superfluous(topics);
+            return Answered::All;
         }
-        let settled = self.tenure.settle_asked(&topics, &refused);
-        if let (0, Some(open)) = (settled, &mut self.open) {
-            // Fewer were to be asked for than before: what comes too much is dropped.
-            open.topics = topics;
+        if !agreed.is_empty() {
+            match self.renew(&agreed).await {
+                Renewed::Done => {}
+                // It agrees no more to what it agreed to, or to one subscription at a time: all begins anew.
+                Renewed::Refused(_) | Renewed::Unsupported => {
+                    self.note(&Heard::Ended { retry: Duration::ZERO });
+                    return Answered::All;
+                }
+                Renewed::NotNow => return Answered::NotNow,
+            }
         }
+        self.narrow(agreed, Narrowing::of(asked, error)).await
+    }
+
+    /// Asks for suspects beside what is `agreed`, until all is found out or the server has forgotten what it was asked.
+    async fn narrow(&mut self, mut agreed: Vec<Topic>, mut narrowing: Narrowing) -> Answered {
+        let term = self.tenure.term();
+        while self.tenure.term() == term
+            && let Some(step) = narrowing.next()
+        {
+            match step {
+                Step::Refuse(topics, error) => {
+                    self.tenure.settle_asked(&topics, &Phase::Refused(error));
+                }
+                Step::Ask(topics) => {
+                    let mut together = [agreed.as_slice(), &topics].concat();
+                    together.sort_unstable();
+                    match self.renew(&together).await {
+                        Renewed::Done => agreed = together,
+                        Renewed::Refused(error) => narrowing.refused(error),
+                        Renewed::Unsupported => narrowing.refused(self.unsupported()),
+                        Renewed::NotNow => return Answered::NotNow,
+                    }
+                }
+            }
+        }
+        Answered::All
+    }
+
+    /// Takes what is open for what is wanted where the server does not agree to less: what comes too much is dropped.
+    fn drop_superfluous(&mut self, wanted: &[Topic]) {
+        if let Some(open) = &mut self.open
+            && self.tenure.asked_of(wanted).is_empty()
+        {
+            open.topics = wanted.to_vec();
+        }
+    }
+
+    fn unsupported(&self) -> WatchError {
+        WatchError::Unsupported(self.tenure.server().clone())
+    }
+
+    /// Waits before the server is asked again.
+    async fn pause(&mut self) {
+        let pause = self.backoff.next();
+        self.meanwhile(sleep(pause)).await;
     }
 
     /// Hears what comes on the open subscription until it ends, or another one is to be opened.

@@ -191,6 +191,16 @@ impl Connection {
         if self.is_shared() { ClientCapabilities::ALL } else { ClientCapabilities::NONE }
     }
 
+    /// Returns the word for the transport that people are shown.
+    pub(crate) const fn transport(&self) -> &'static str {
+        match self {
+            Self::Stdio(_) => "stdio",
+            Self::Http(_) => "http",
+            Self::Sse(_) => "sse",
+            Self::Builtin(_) => "builtin",
+        }
+    }
+
     /// Tells whether all callers share what the server remembers of its client.
     pub(crate) const fn is_shared(&self) -> bool {
         match self {

@@ -75,15 +75,18 @@ pub(super) async fn next_change(changes: &mut broadcast::Receiver<Change>, sink:
     }
 }
 
-/// `flood`: says `count` log messages of `size` bytes on the streams of the session, no faster than they are taken.
+/// `flood`: says `count` log messages of `size` bytes on the streams of the session, numbered on from `first`, no faster
+/// than they are taken.
 pub(super) async fn flood(changes: &broadcast::Sender<Change>, session: Option<String>, asked: &Asked) {
     let size = usize::try_from(asked.number("size")).unwrap_or_default();
-    let params = Arc::new(json!({"level": "info", "data": "x".repeat(size)}));
-    for _ in 0..asked.number("count") {
+    let filler = "x".repeat(size);
+    let first = asked.number("first");
+    for number in first..first + asked.number("count") {
+        let params = Arc::new(json!({"level": "info", "data": {"number": number, "filler": filler}}));
         while changes.len() >= FLOOD_WAITING {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         // Nobody may listen.
-        let _ = changes.send(Change::Log { session: session.clone(), params: Arc::clone(&params) });
+        let _ = changes.send(Change::Log { session: session.clone(), params });
     }
 }

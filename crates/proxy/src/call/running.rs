@@ -2,7 +2,7 @@
 
 use std::{pin::pin, sync::Arc};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use guardrails::Cleared;
 use policy::Permit;
 use protocol::{Era, MethodRow};
@@ -151,17 +151,19 @@ impl Running {
             other => other,
         });
         let Some(mut stream) = gathered else { return Ok(event) };
-        let mut text = BytesMut::new();
+        let (mut chunks, mut bytes) = (Vec::<Bytes>::new(), 0);
         let payload = loop {
-            match self.next_chunk(&mut stream).await? {
-                Some(chunk) => text.extend_from_slice(&chunk),
-                None => break Payload::Whole(text.freeze()),
-            }
-            if text.len() > JUDGED_BYTES {
+            let Some(chunk) = self.next_chunk(&mut stream).await? else {
+                break Payload::Whole(chunks.concat().into());
+            };
+            bytes += chunk.len();
+            chunks.push(chunk);
+            if bytes > JUDGED_BYTES {
                 if is_list {
                     return Err(self.too_large(JUDGED_BYTES));
                 }
-                stream.give_back(text.freeze());
+                // As they came: a large result is not copied.
+                stream.give_back(chunks);
                 break Payload::Streamed(stream);
             }
         };

@@ -3,63 +3,45 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use protocol::{Era, Malformed, Message, RequestId};
-use tokio::task::JoinHandle;
+use protocol::{Era, Malformed, Message, Notification, Request, Response};
 
-use super::{Arrival, Begun, Duplex};
-use crate::batch;
+use super::{Arrival, Duplex, Exchange, Share};
+use crate::batch::{self, Answered, Due, Taking};
 
-/// What a member of a batch is answered with.
-enum Due {
-    /// This.
-    Now(Bytes),
-    /// What a task returns; nothing, if the request is cancelled. The request has its place until then.
-    Later(JoinHandle<(Begun, Option<Bytes>)>),
+/// A batch that arrives.
+struct Arriving<'a> {
+    duplex: &'a Arc<Duplex>,
+    arrival: &'a Arrival,
+    exchange: Arc<Exchange>,
 }
 
 impl Duplex {
     /// Tells whether the client's revision has batches; none before `initialize`.
     pub(crate) fn has_batches(&self) -> bool {
-        self.session.lock().as_ref().is_some_and(|session| batch::has_batches(session))
+        self.session.get().is_some_and(|session| batch::has_batches(&session))
     }
 
     /// Takes a batch. Its requests run at the same time; their answers are sent together when the last is there.
     pub(crate) fn take_batch(self: &Arc<Self>, messages: Vec<Result<Message, Malformed>>, arrival: &Arrival) {
-        let due: Vec<_> =
-            messages.into_iter().filter_map(|message| self.take_member(message, arrival)).collect();
-        if !due.is_empty() {
-            let duplex = self.clone();
-            self.exchange.proxy.drain.tasks().spawn(async move { duplex.gather(due).await });
-        }
+        let limit = self.exchange.proxy.limits.line_bytes();
+        let exchange = Exchange {
+            proxy: self.exchange.proxy.clone(),
+            outbox: self.exchange.outbox.clone(),
+            share: Share::together(limit),
+            closed: self.exchange.closed.clone(),
+        };
+        let arriving = Arriving { duplex: self, arrival, exchange: Arc::new(exchange) };
+        let due = batch::take(messages, &arriving);
+        let (duplex, tasks) = (self.clone(), self.exchange.proxy.drain.tasks());
+        let answers = batch::gather(tasks, due, limit);
+        tasks.spawn(async move {
+            if let Some(answers) = answers.await {
+                duplex.send(answers).await;
+            }
+        });
     }
 
-    fn take_member(
-        self: &Arc<Self>,
-        message: Result<Message, Malformed>,
-        arrival: &Arrival,
-    ) -> Option<(Option<RequestId>, Due)> {
-        match message {
-            Ok(Message::Request(request)) => {
-                let id = request.id.clone();
-                let due = match self.refused_in_batch(&request) {
-                    Some(refusal) => Due::Now(refusal),
-                    None => self.begin_member(request, arrival.clone()),
-                };
-                Some((Some(id), due))
-            }
-            Ok(Message::Notification(note)) => {
-                self.notified(&note);
-                None
-            }
-            Ok(Message::Response(response)) => {
-                self.answered(response);
-                None
-            }
-            Err(malformed) => Some((malformed.id.clone(), Due::Now(batch::refuse_malformed(&malformed)))),
-        }
-    }
-
-    fn refused_in_batch(&self, request: &protocol::Request) -> Option<Bytes> {
+    fn refused_in_batch(&self, request: &Request) -> Option<Bytes> {
         if &*request.method == "initialize" {
             return Some(batch::refuse(&request.id, "`initialize`"));
         }
@@ -69,34 +51,32 @@ impl Duplex {
             Err(refusal) => Some(refusal),
         }
     }
+}
 
-    fn begin_member(self: &Arc<Self>, request: protocol::Request, arrival: Arrival) -> Due {
-        let begun = match self.begin(request, arrival) {
+impl Taking for Arriving<'_> {
+    fn request(&self, request: Request) -> Due {
+        let id = request.id.clone();
+        if let Some(refusal) = self.duplex.refused_in_batch(&request) {
+            return Due::now(Some(id), refusal);
+        }
+        let begun = match self.duplex.begin(request, self.arrival.clone()) {
             Ok(begun) => begun,
-            Err(refusal) => return Due::Now(refusal),
+            Err(refusal) => return Due::now(Some(id), refusal),
         };
-        let duplex = self.clone();
-        Due::Later(self.exchange.proxy.drain.tasks().spawn(async move {
-            let answer = duplex.finish(&begun).await;
-            (begun, answer)
-        }))
+        let (duplex, exchange) = (self.duplex.clone(), self.exchange.clone());
+        Due::later(id, async move {
+            // Here and not in the reader: a batch is taken whole.
+            exchange.has_room().await;
+            let message = duplex.finish(&begun, &exchange).await;
+            Answered { message, _held: Some(Box::new(begun)) }
+        })
     }
 
-    async fn gather(&self, due: Vec<(Option<RequestId>, Due)>) {
-        let (mut answers, mut places) = (Vec::with_capacity(due.len()), Vec::new());
-        for (id, due) in due {
-            match due {
-                Due::Now(answer) => answers.push((id, answer)),
-                Due::Later(task) => {
-                    // A request's own panic is answered in its task.
-                    let Ok((begun, answer)) = task.await else { continue };
-                    answers.extend(answer.map(|answer| (id, answer)));
-                    places.push(begun);
-                }
-            }
-        }
-        if !answers.is_empty() {
-            self.exchange.send(batch::join(answers, self.exchange.proxy.limits.line_bytes())).await;
-        }
+    fn notification(&self, note: &Notification) {
+        self.duplex.notified(note);
+    }
+
+    fn response(&self, response: Response) {
+        self.duplex.answered(response);
     }
 }

@@ -5,12 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use guardrails::Cleared;
-use protocol::{Era, Request, encode};
-use tokio::sync::mpsc;
+use protocol::{Era, Request, RequestId, code, encode};
 use tokio_util::sync::CancellationToken;
 use upstream::{Event, ResultStream};
 
-use super::asking::Asking;
+use super::{asking::Asking, outbox::Outbox, share::Share};
 use crate::{
     Proxy,
     admission::Admission,
@@ -25,8 +24,10 @@ pub(crate) struct Exchange {
     /// The gateway.
     pub(crate) proxy: Arc<Proxy>,
     /// To the client; `None` when it takes nothing but last messages.
-    pub(crate) outbox: Option<mpsc::Sender<Bytes>>,
-    /// Completes when there is nobody to tell of changes any more.
+    pub(crate) outbox: Option<Arc<Outbox>>,
+    /// How large the last messages may be.
+    pub(crate) share: Share,
+    /// Completes when there is nobody to tell or to ask any more.
     pub(crate) closed: CancellationToken,
 }
 
@@ -41,7 +42,9 @@ impl Exchange {
     pub(crate) async fn answer(&self, admission: Admission, request: &Request) -> Option<Bytes> {
         let era = admission.era();
         let last = match methods::answer(&self.proxy, admission, request.clone()).await {
-            Ok(Answer::Result(result)) => Ok(encode::result(&request.id, &result).into()),
+            Ok(Answer::Result(result)) => {
+                Ok(self.unless_too_large(&request.id, encode::result(&request.id, &result).into()))
+            }
             Ok(Answer::Running(running)) => self.follow(running, request).await,
             Ok(Answer::Listening(listening)) => return self.listen(listening).await,
             Err(failure) => Err(failure),
@@ -52,8 +55,24 @@ impl Exchange {
     /// Sends a message. A client that is gone hears nothing; whoever reads from it notices.
     pub(crate) async fn send(&self, message: Bytes) {
         if let Some(outbox) = &self.outbox {
-            let _ = outbox.send(message).await;
+            outbox.send(message).await;
         }
+    }
+
+    /// Waits until no message waits for room: before that nothing more is begun for this client. Cancel safe.
+    pub(super) async fn has_room(&self) {
+        if let Some(outbox) = &self.outbox {
+            outbox.has_room().await;
+        }
+    }
+
+    /// Returns a message of our own, or an error in its place when it is too large.
+    fn unless_too_large(&self, id: &RequestId, message: Bytes) -> Bytes {
+        if self.share.take(message.len()) {
+            return message;
+        }
+        let text = format!("the answer is larger than {} bytes", self.share.limit());
+        encode::error(Some(id), code::INTERNAL_ERROR, &text, None).into()
     }
 
     async fn follow(&self, mut running: Box<Running>, request: &Request) -> Result<Bytes, Failure> {
@@ -69,24 +88,29 @@ impl Exchange {
             };
             let Some(event) = self.unless_question(event, &asking).await else { continue };
             match answer::encode_event(event, &request.id, &running) {
-                Encoded::Message(message) => self.notify(message).await,
-                Encoded::Final(message) | Encoded::Refused(_, message) => return Ok(message),
+                Encoded::Message(message) => self.offer(message).await,
+                Encoded::Final(message) | Encoded::Refused(_, message) => {
+                    let has_room = self.share.take(message.len());
+                    return if has_room { Ok(message) } else { Err(running.too_large(self.share.limit())) };
+                }
                 Encoded::Streamed(head, stream) => return self.collect(&mut running, head, stream).await,
             }
         }
     }
 
     /// Puts what a server asks to the client. One that takes nothing but last messages is asked on a standing stream,
-    /// if it has one.
+    /// if it has one; one that is gone is not asked.
     async fn unless_question(&self, event: Cleared<Event>, asking: &Asking) -> Option<Cleared<Event>> {
         if !matches!(event.get(), Event::Request(_)) {
             return Some(event);
         }
         let Event::Request(request) = event.into_inner() else { return None };
-        if self.outbox.is_none() || self.closed.is_cancelled() {
+        if self.closed.is_cancelled() {
+            request.refuse();
+        } else if self.outbox.is_none() {
             asking.ask_elsewhere(request);
         } else if let Some(message) = asking.ask(request) {
-            self.notify(message).await;
+            self.closed.run_until_cancelled(self.notify(message)).await;
         }
         None
     }
@@ -98,21 +122,24 @@ impl Exchange {
         mut message: Vec<u8>,
         mut stream: ResultStream,
     ) -> Result<Bytes, Failure> {
-        let limit = self.proxy.limits.line_bytes();
+        let mut part = self.share.begin();
         let first = running.next_chunk(&mut stream).await?.unwrap_or_default();
         let rest = answer::open_streamed(&mut message, &first, answer::additions(running));
-        message.extend_from_slice(&rest);
-        let mut bytes = first.len() as u64;
-        while let Some(chunk) = running.next_chunk(&mut stream).await? {
-            bytes += chunk.len() as u64;
-            message.extend_from_slice(&chunk);
-            if message.len() > limit {
-                let failure = running.too_large(limit);
+        let (mut bytes, mut chunk) = (first.len() as u64, rest);
+        loop {
+            // One more byte closes the message.
+            if !part.grow_to(message.len() + chunk.len() + 1) {
+                let failure = running.too_large(self.share.limit());
                 running.fail(&failure);
                 return Err(failure);
             }
+            message.extend_from_slice(&chunk);
+            let Some(next) = running.next_chunk(&mut stream).await? else { break };
+            bytes += next.len() as u64;
+            chunk = next;
         }
         message.push(b'}');
+        part.keep();
         running.returned(bytes);
         Ok(message.into())
     }
@@ -133,8 +160,15 @@ impl Exchange {
         }
     }
 
-    /// Sends what a call can do without. Once running calls are given up, one whose client does not read must not wait
-    /// for it, or its own end would not be recorded.
+    /// Sends progress and log messages, which a client that does not read goes without; those longer than a line, everyone.
+    async fn offer(&self, message: Bytes) {
+        if let Some(outbox) = self.outbox.as_ref().filter(|_| message.len() <= self.share.limit()) {
+            self.proxy.drain.over().run_until_cancelled(outbox.offer(message)).await;
+        }
+    }
+
+    /// Sends what comes before the last message and must not be lost. Once running calls are given up, one whose client
+    /// does not read must not wait for it, or its own end would not be recorded.
     async fn notify(&self, message: Bytes) {
         self.proxy.drain.over().run_until_cancelled(self.send(message)).await;
     }

@@ -2,14 +2,14 @@
 //! request in it admitted, counted and written down as if it had come alone. The answers are events of one stream, each
 //! when it is there, or one JSON array for a client that takes no events.
 
-use std::{io, panic::AssertUnwindSafe, pin::Pin, sync::Arc};
+use std::{io, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{FutureExt, Stream};
-use http::{HeaderMap, Response};
-use protocol::{Era, Malformed, Message, Request, RequestId, sse};
-use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
-use tokio_util::sync::CancellationToken;
+use http::{HeaderMap, Response, StatusCode};
+use protocol::{Era, Message, Notification, Request, sse};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     body::ReplyBody,
@@ -24,26 +24,12 @@ use super::{
 use crate::{
     Proxy,
     admission::{Admission, Client, Viewpoint},
-    batch,
-    duplex::{Exchange, failed},
+    batch::{self, Answered, Due, Taking},
+    duplex::{Exchange, Outbox, Share, failed},
     error::Failure,
     places::Place,
     session::{Entry, Session},
 };
-
-/// Events that wait for the client to read; then the requests wait.
-const OUTBOX: usize = 64;
-
-/// A member that is answered.
-enum Due {
-    /// With this.
-    Now(Option<RequestId>, Bytes),
-    /// With what the request comes to.
-    Later(Box<Member>),
-}
-
-/// An answer, what it answers, and what it holds until it is written.
-type Answered = (Option<RequestId>, Bytes, Option<Box<Member>>);
 
 /// A request in progress: it has its place and can be cancelled until this is dropped.
 struct Member {
@@ -70,78 +56,90 @@ pub(super) fn post(
         return Err(Refusal::Batch);
     }
     let texts = batch::split(body).map_err(Refusal::Malformed)?;
-    let taking = Taking { proxy, viewpoint, session: &session, headers, passed: extent.passed };
-    let due: Vec<Due> = texts.iter().filter_map(|text| taking.take(Message::parse(text))).collect();
-    Ok(match extent.accepts {
+    let (exchange, outlet) = outlet(proxy, extent.accepts);
+    let exchange = Arc::new(exchange);
+    let passed = extent.passed;
+    let arriving = Arriving { viewpoint, session: &session, headers, passed, exchange: exchange.clone() };
+    let due = batch::take(texts.iter().map(Message::parse), &arriving);
+    drop(arriving);
+    Ok(match outlet {
         _ if due.is_empty() => accepted(),
-        Accepts::Both | Accepts::OnlyEvents => reply::events(ReplyBody::stream(events(proxy, due))),
-        Accepts::OnlyJson => reply::json(http::StatusCode::OK, ReplyBody::stream(array(proxy, due))),
+        Outlet::Events(messages) => reply::events(ReplyBody::stream(events(exchange, messages, due))),
+        Outlet::Array => reply::json(StatusCode::OK, ReplyBody::stream(array(&exchange, due))),
     })
 }
 
-/// What the messages of one batch have in common.
-struct Taking<'a> {
-    proxy: &'a Proxy,
+/// Where the answers come out.
+enum Outlet {
+    /// Each when it is there, and what comes before it.
+    Events(mpsc::Receiver<Bytes>),
+    /// All together.
+    Array,
+}
+
+fn outlet(proxy: &Arc<Proxy>, accepts: Accepts) -> (Exchange, Outlet) {
+    let (outbox, share, outlet) = match accepts {
+        Accepts::Both | Accepts::OnlyEvents => {
+            let (outbox, messages) = Outbox::new(proxy.limits.stall());
+            let share = Share::each(proxy.limits.line_bytes());
+            (Some(Arc::new(outbox)), share, Outlet::Events(messages))
+        }
+        Accepts::OnlyJson => (None, Share::together(proxy.limits.line_bytes()), Outlet::Array),
+    };
+    (Exchange { proxy: proxy.clone(), outbox, share, closed: CancellationToken::new() }, outlet)
+}
+
+/// A batch that arrives.
+struct Arriving<'a> {
     viewpoint: &'a Viewpoint,
     session: &'a Arc<Session>,
     headers: &'a HeaderMap,
     passed: u32,
+    exchange: Arc<Exchange>,
 }
 
-impl Taking<'_> {
-    /// Takes a member; returns what it is answered with, if it wants an answer.
-    fn take(&self, member: Result<Message, Malformed>) -> Option<Due> {
-        match member {
-            Ok(Message::Request(request)) => Some(self.begin(request)),
-            Ok(Message::Notification(note)) => {
-                legacy::notified(self.proxy, self.session, &note);
-                None
-            }
-            Ok(Message::Response(response)) => {
-                self.session.asked().answer(response);
-                None
-            }
-            Err(malformed) => Some(Due::Now(malformed.id.clone(), batch::refuse_malformed(&malformed))),
-        }
-    }
-
-    fn begin(&self, request: Request) -> Due {
+impl Taking for Arriving<'_> {
+    fn request(&self, request: Request) -> Due {
+        let (proxy, id) = (&self.exchange.proxy, request.id.clone());
         if let Some(what) = self.refused(&request) {
-            return Due::Now(Some(request.id.clone()), batch::refuse(&request.id, what));
+            let refusal = batch::refuse(&id, what);
+            return Due::now(Some(id), refusal);
         }
-        let Some(place) = self.proxy.enter() else {
-            self.proxy.metrics.refused("overloaded");
-            let failure = Failure::Overloaded { limit: self.proxy.limits.in_flight() };
-            return Due::Now(Some(request.id.clone()), failed(&failure, &request, Era::Legacy));
+        let Some(place) = proxy.enter() else {
+            proxy.metrics.refused("overloaded");
+            let failure = Failure::Overloaded { limit: proxy.limits.in_flight() };
+            return Due::now(Some(id), failed(&failure, &request, Era::Legacy));
         };
         let client = Client::of_session(self.session.clone(), self.passed);
-        Due::Later(Box::new(Member {
-            admission: Admission::new(self.proxy, self.viewpoint.clone(), client),
-            entry: self.session.cancellable().enter(&request.id),
+        let member = Member {
+            admission: Admission::new(proxy, self.viewpoint.clone(), client),
+            entry: self.session.cancellable().enter(&id),
             request,
             _place: place,
-        }))
+        };
+        let exchange = self.exchange.clone();
+        Due::later(id, async move {
+            let message = member.answer(&exchange).await;
+            Answered { message: Some(message), _held: Some(Box::new(member)) }
+        })
     }
 
+    fn notification(&self, note: &Notification) {
+        legacy::notified(&self.exchange.proxy, self.session, note);
+    }
+
+    fn response(&self, response: protocol::Response) {
+        self.session.asked().answer(response);
+    }
+}
+
+impl Arriving<'_> {
     fn refused(&self, request: &Request) -> Option<&'static str> {
         if &*request.method == "initialize" {
             return Some("`initialize`");
         }
         let is_modern = modern::is_modern(self.headers, &request.method, request.params.as_deref());
         is_modern.then_some("a request of a revision without batches")
-    }
-}
-
-impl Due {
-    /// Waits for the answer; returns it with what it holds until it is written.
-    async fn answer(self, exchange: &Exchange) -> Answered {
-        match self {
-            Self::Now(id, answer) => (id, answer, None),
-            Self::Later(member) => {
-                let answer = member.answer(exchange).await;
-                (Some(member.request.id.clone()), answer, Some(member))
-            }
-        }
     }
 }
 
@@ -159,63 +157,94 @@ impl Member {
     }
 }
 
-/// Writes each message as an event when it is there. A client that goes away cancels nothing.
-fn events(proxy: &Arc<Proxy>, due: Vec<Due>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
-    let (outbox, messages) = mpsc::channel(OUTBOX);
-    let exchange = exchange(proxy, Some(outbox));
+/// Writes each message as an event when it is there. A client that goes away cancels nothing, but what servers ask it
+/// is refused from then on.
+fn events(
+    exchange: Arc<Exchange>,
+    messages: mpsc::Receiver<Bytes>,
+    due: Vec<Due>,
+) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
     for due in due {
-        let exchange = exchange.clone();
-        proxy.drain.tasks().spawn(async move {
-            let (_, answer, _held) = due.answer(&exchange).await;
-            exchange.send(answer).await;
+        let sender = exchange.clone();
+        exchange.proxy.drain.tasks().spawn(async move {
+            let answered = due.answer().await;
+            if let Some(message) = &answered.message {
+                sender.send(message.clone()).await;
+            }
         });
     }
-    let quiet = proxy.limits.sse_keep_alive();
-    let chunks = futures_util::stream::unfold(messages, move |mut messages| async move {
+    let (quiet, patience) =
+        (exchange.proxy.limits.sse_keep_alive(), Patience::with_answers(&exchange.proxy.limits));
+    let here = exchange.closed.clone().drop_guard();
+    // The messages end when the last task has dropped the exchange.
+    drop(exchange);
+    Watched::new(written(messages, here, quiet), patience)
+}
+
+/// Writes messages as they come, and signs of life. `here` is dropped with it: then the client is gone.
+fn written(
+    messages: mpsc::Receiver<Bytes>,
+    here: DropGuard,
+    quiet: Duration,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    futures_util::stream::unfold((messages, here), move |(mut messages, here)| async move {
         let chunk = match timeout(quiet, messages.recv()).await {
             Ok(message) => sse::encode(&message?).into(),
             Err(_) => Bytes::from_static(sse::KEEP_ALIVE),
         };
-        Some((Ok(chunk), messages))
-    });
-    Watched::new(chunks, Patience::with_answers(&proxy.limits))
+        Some((Ok(chunk), (messages, here)))
+    })
 }
 
 /// Writes one array when the last answer is there; white space meanwhile keeps a quiet connection open. The array holds
-/// nothing but answers: what servers ask goes to the client's standing stream, and is refused if it has none.
-fn array(proxy: &Arc<Proxy>, due: Vec<Due>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
-    let exchange = exchange(proxy, None);
-    let tasks = proxy.drain.tasks();
-    let answers: Vec<_> = due
-        .into_iter()
-        .map(|due| {
-            let exchange = exchange.clone();
-            tasks.spawn(async move { due.answer(&exchange).await })
-        })
-        .collect();
-    let (quiet, limit) = (proxy.limits.sse_keep_alive(), proxy.limits.line_bytes());
-    let joining: Joining = Box::pin(join(answers, limit));
-    let chunks = futures_util::stream::unfold(Some(joining), move |joining| async move {
-        let mut joining = joining?;
-        Some(match timeout(quiet, joining.as_mut()).await {
-            Ok(array) => (Ok(array), None),
-            Err(_) => (Ok(Bytes::from_static(b" ")), Some(joining)),
-        })
-    });
-    Watched::new(chunks, Patience::with_answers(&proxy.limits))
+/// nothing but answers: what servers ask goes to the client's standing stream, and is refused if it has none or does not
+/// wait for the array any more.
+fn array(exchange: &Exchange, due: Vec<Due>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+    let limits = &exchange.proxy.limits;
+    let answers = batch::gather(exchange.proxy.drain.tasks(), due, limits.line_bytes());
+    let (quiet, patience) = (limits.sse_keep_alive(), Patience::with_answers(limits));
+    let here = exchange.closed.clone().drop_guard();
+    Watched::new(joined(answers, here, quiet), patience)
 }
 
-type Joining = Pin<Box<dyn Future<Output = Bytes> + Send>>;
+/// Writes the array, and white space until it is there. `here` is dropped with it: then the client is gone.
+fn joined(
+    answers: impl Future<Output = Option<Bytes>> + Send,
+    here: DropGuard,
+    quiet: Duration,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    futures_util::stream::unfold(Some((Box::pin(answers), here)), move |state| async move {
+        let (mut answers, here) = state?;
+        Some(match timeout(quiet, answers.as_mut()).await {
+            Ok(array) => (Ok(array.unwrap_or_default()), None),
+            Err(_) => (Ok(Bytes::from_static(b" ")), Some((answers, here))),
+        })
+    })
+}
 
-async fn join(tasks: Vec<JoinHandle<Answered>>, limit: usize) -> Bytes {
-    let mut answers = Vec::with_capacity(tasks.len());
-    for task in tasks {
-        // A request's own panic is answered in its task.
-        answers.extend(task.await);
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+
+    use super::*;
+
+    /// What is asked waits for `closed` (`duplex/asking`).
+    #[tokio::test]
+    async fn a_client_that_goes_away_is_not_waited_for() {
+        let quiet = Duration::from_millis(1);
+        let closed = CancellationToken::new();
+        let (_sender, messages) = mpsc::channel(1);
+        let mut events = Box::pin(written(messages, closed.clone().drop_guard(), quiet));
+        assert_eq!(events.next().await.unwrap().unwrap(), sse::KEEP_ALIVE);
+        assert!(!closed.is_cancelled(), "it is here");
+        drop(events);
+        assert!(closed.is_cancelled());
+
+        let closed = CancellationToken::new();
+        let mut array = Box::pin(joined(std::future::pending(), closed.clone().drop_guard(), quiet));
+        assert_eq!(array.next().await.unwrap().unwrap(), " ");
+        assert!(!closed.is_cancelled(), "it is here");
+        drop(array);
+        assert!(closed.is_cancelled());
     }
-    batch::join(answers.iter().map(|(id, answer, _)| (id.clone(), answer.clone())), limit)
-}
-
-fn exchange(proxy: &Arc<Proxy>, outbox: Option<mpsc::Sender<Bytes>>) -> Arc<Exchange> {
-    Arc::new(Exchange { proxy: proxy.clone(), outbox, closed: CancellationToken::new() })
 }

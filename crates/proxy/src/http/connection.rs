@@ -3,6 +3,8 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
+    io,
     net::SocketAddr,
     sync::{
         Arc,
@@ -130,8 +132,23 @@ async fn run(connections: Arc<Connections>, stream: TcpStream, peer: SocketAddr,
         }
     };
     if let Err(error) = ended {
+        if has_stalled(&*error) {
+            connections.proxy.metrics.refused("stalled_connection");
+        }
         tracing::debug!(%peer, %error, "client connection ended with an error");
     }
+}
+
+/// Tells whether a connection ended because its client took nothing for too long (`http/patient.rs`).
+fn has_stalled(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// Completes when no request came within `limit`; never, when one came.

@@ -15,7 +15,7 @@ use crate::{
     Proxy,
     admission::{Admission, Client, Viewpoint},
     methods, notified,
-    session::{Opening, Session},
+    session::{OpenError, Opening, Session},
 };
 
 /// The header that names a session.
@@ -102,7 +102,10 @@ fn initialize(
         client_info: opened.client_info,
         capabilities: opened.capabilities,
     };
-    let session = proxy.sessions.open(opening).map_err(|_| Refusal::TooManySessions(request.id.clone()))?;
+    let session = proxy.sessions.open(opening).map_err(|error| match error {
+        OpenError::NoRandomness => Refusal::NoRandomness,
+        OpenError::TooMany => Refusal::TooManySessions(request.id.clone()),
+    })?;
     let mut response = Response::new(ReplyBody::Whole(encode::result(&request.id, &opened.result).into()));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -5,6 +5,7 @@
 use std::{
     future::Future as _,
     io::{self, IoSlice},
+    os::fd::AsFd as _,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -30,20 +31,43 @@ impl Patient {
         Self { stream, stall, waiting: None }
     }
 
-    /// Returns what came of writing; an error when nothing could be written for too long.
-    fn judge<T>(&mut self, written: Poll<io::Result<T>>, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
+    /// Returns what came of writing `bytes`; an error when nothing could be written for too long.
+    fn judge(
+        &mut self,
+        written: Poll<io::Result<usize>>,
+        bytes: &[u8],
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.waiting = None;
             return written;
         }
-        let stall = self.stall;
-        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(stall)));
-        ready!(waiting.as_mut().poll(cx));
+        if let Some(waiting) = &mut self.waiting {
+            ready!(waiting.as_mut().poll(cx));
+        }
+        // Tried when the waiting begins, so that the socket is really full then, and when it ends: what goes in now was
+        // taken out meanwhile.
+        let written = write_anyway(&self.stream, bytes);
+        if !written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            self.waiting = None;
+            return Poll::Ready(written);
+        }
+        if self.waiting.is_none() {
+            let waiting = self.waiting.insert(Box::pin(sleep(self.stall)));
+            ready!(waiting.as_mut().poll(cx));
+        }
         // Without this the system would keep what was not taken, and go on offering it.
         let _ = self.stream.set_zero_linger();
         tracing::info!("a connection was closed, because its client did not read");
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
+}
+
+/// Writes as much as the socket takes, even when the system did not say that it takes something: it says so only when a
+/// good part of a full socket, of megabytes, is free again, for which a slow reader may need longer than it may pause.
+fn write_anyway(stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    let mut same = std::net::TcpStream::from(stream.as_fd().try_clone_to_owned()?);
+    io::Write::write(&mut same, bytes)
 }
 
 impl AsyncRead for Patient {
@@ -59,7 +83,7 @@ impl AsyncRead for Patient {
 impl AsyncWrite for Patient {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.judge(written, cx)
+        self.judge(written, bytes, cx)
     }
 
     fn poll_write_vectored(
@@ -68,7 +92,8 @@ impl AsyncWrite for Patient {
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, pieces);
-        self.judge(written, cx)
+        let first = pieces.iter().find(|piece| !piece.is_empty());
+        self.judge(written, first.map_or(&[], |piece| piece), cx)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -120,6 +145,26 @@ mod tests {
         let mut taken = Vec::new();
         let broken = theirs.read_to_end(&mut taken).await.unwrap_err();
         assert_eq!(broken.kind(), io::ErrorKind::ConnectionReset, "nothing is kept for it");
+    }
+
+    /// Fills the socket until nothing more goes in; returns how many bytes are in it.
+    async fn fill(ours: &mut Patient) -> usize {
+        let mut filled = 0;
+        // Short of the stall: what was taken meanwhile belongs to the other side's own room.
+        while let Ok(written) = tokio::time::timeout(STALL / 2, ours.write(&PIECE)).await {
+            filled += written.unwrap();
+        }
+        filled
+    }
+
+    #[tokio::test]
+    async fn who_takes_too_little_for_the_system_to_say_is_not() {
+        let (mut ours, mut theirs) = pair().await;
+        let filled = fill(&mut ours).await;
+        // Enough that the sender may send again, and far from the third of its room that it would be woken for.
+        let mut taken = vec![0; filled / 8];
+        theirs.read_exact(&mut taken).await.unwrap();
+        assert!(ours.write(&PIECE).await.unwrap() > 0);
     }
 
     #[tokio::test]

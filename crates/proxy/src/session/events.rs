@@ -9,7 +9,11 @@ mod id;
 mod log;
 mod reader;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use parking_lot::Mutex;
 use protocol::RequestId;
@@ -26,7 +30,7 @@ pub(crate) use self::{
 /// Most streams of one session that are known; a client has one for each call in progress and one or two more.
 const MAX_STREAMS: usize = 64;
 /// Most bytes that one session keeps: four streams at their most.
-const SESSION_BYTES: usize = 1024 * 1024;
+pub(super) const SESSION_BYTES: usize = 1024 * 1024;
 /// How long a stream is kept on which nothing will come: clients that come back do so within seconds.
 const KEPT_FOR: Duration = Duration::from_secs(120);
 /// Most bytes that all sessions keep together, messages that wait for a listener among them: little beside what their
@@ -34,10 +38,14 @@ const KEPT_FOR: Duration = Duration::from_secs(120);
 pub(crate) const ALL_BYTES: usize = 64 * 1024 * 1024;
 
 /// The event streams of one session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct EventStreams {
     /// What all sessions share; a session that belongs to none keeps nothing.
-    budget: Option<Arc<Budget>>,
+    whole: Option<Arc<Budget>>,
+    /// The session's own part of it, from the first stream or message that waits.
+    own: OnceLock<Arc<Budget>>,
+    /// The number of the first stream.
+    first: u64,
     /// Most sessions have no streams, and then it takes no memory.
     table: Mutex<Option<Box<Table>>>,
 }
@@ -46,30 +54,63 @@ pub(crate) struct EventStreams {
 struct Table {
     budget: Arc<Budget>,
     streams: VecDeque<Arc<EventStream>>,
-    last: u64,
+    /// The number of the next stream.
+    next: u64,
 }
 
+/// What the session keeps has used up its budget, or that of all sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the session keeps as much as it may")]
+pub(super) struct NoRoom;
+
 impl EventStreams {
-    /// Makes streams whose events are kept within `budget`.
-    pub(super) const fn within(budget: Arc<Budget>) -> Self {
-        Self { budget: Some(budget), table: Mutex::new(None) }
+    /// Makes streams that are numbered from `first` on, which is random: so no event has an id of another session.
+    pub(super) const fn starting_at(first: u64) -> Self {
+        Self { whole: None, own: OnceLock::new(), first, table: Mutex::new(None) }
     }
 
-    /// Returns what all sessions share, if this one does.
-    pub(super) const fn shared(&self) -> Option<&Arc<Budget>> {
-        self.budget.as_ref()
+    /// From now on events are kept, within a part of `whole`.
+    pub(super) fn keep_within(&mut self, whole: Arc<Budget>) {
+        self.whole = Some(whole);
+    }
+
+    /// Takes room for a message that waits; what is kept of streams that are over goes for it. A session that shares
+    /// nothing needs none. Never waits for a lock: who asks may be in the middle of a stream.
+    ///
+    /// # Errors
+    /// [`NoRoom`] when it is not there.
+    pub(super) fn room(&self, bytes: usize) -> Result<Option<Room>, NoRoom> {
+        if self.whole.is_none() {
+            return Ok(None);
+        }
+        let room = self.own().take(bytes).or_else(|| {
+            self.forget_quiet();
+            self.own().take(bytes)
+        });
+        room.map(Some).ok_or(NoRoom)
+    }
+
+    /// Returns what the session may keep.
+    pub(super) fn own(&self) -> &Arc<Budget> {
+        self.own.get_or_init(|| Budget::part_of(self.whole.as_ref(), SESSION_BYTES))
+    }
+
+    fn forget_quiet(&self) {
+        let Some(table) = self.table.try_lock() else { return };
+        for stream in table.iter().flat_map(|table| &table.streams) {
+            stream.forget_if_quiet();
+        }
     }
 
     /// Opens a stream, which answers `request` if it is a call's.
     pub(crate) fn open(&self, kind: StreamKind, request: Option<RequestId>) -> Arc<EventStream> {
         let mut table = self.table.lock();
         let table = table.get_or_insert_with(|| {
-            let budget = Budget::part_of(self.budget.as_ref(), SESSION_BYTES);
-            Box::new(Table { budget, streams: VecDeque::new(), last: 0 })
+            Box::new(Table { budget: Arc::clone(self.own()), streams: VecDeque::new(), next: self.first })
         });
         table.make_room();
-        table.last += 1;
-        let id = StreamId::new(kind, table.last);
+        let id = StreamId::new(kind, table.next);
+        table.next = table.next.wrapping_add(1);
         let stream = Arc::new(EventStream::new(id, request, Arc::clone(&table.budget)));
         table.streams.push_back(Arc::clone(&stream));
         stream

@@ -126,6 +126,7 @@ impl Turns {
 impl Listener {
     /// Opens a standing stream, which is the newest now.
     pub(crate) fn new(session: Arc<Session>, viewpoint: Viewpoint) -> Self {
+        session.looks_from(&viewpoint);
         let number = session.listeners.enter();
         Self { session, viewpoint, number, changes: None }
     }

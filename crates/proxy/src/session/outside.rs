@@ -1,27 +1,30 @@
 //! What servers say and ask outside calls, on its way to one client: a bounded queue that its standing stream reads.
-//! It is screened when it is read, by the guardrails in force then.
+//! It is judged and screened when it is read, by the rules and guardrails in force then: a client that may not reach the
+//! server any more, or that nobody vouches for, hears nothing of it. Who may reach what is decided in `admission.rs`.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 use domain::{ServerId, Subject, Target};
 use guardrails::Untrusted;
+use identity::Identity;
 use parking_lot::Mutex;
 use protocol::encode;
 use tokio::sync::Notify;
 use upstream::{Said, ServerRequest};
 
 use super::{
-    Session,
-    events::{Budget, Room},
+    EventStreams, Session,
+    events::Room,
     questions::{Question, Questions},
 };
-use crate::{Proxy, logs::Wish};
+use crate::{Configured, Proxy, admission::Viewpoint, logs::Wish};
 
 /// Messages that wait for the client to listen. When it does not, the oldest go; a request that goes is refused.
 const MAX_WAITING: usize = 256;
-/// Bytes of messages that wait.
-const MAX_BYTES: usize = 256 * 1024;
+/// Bytes of messages that wait, and so of the longest: a small part of what a session may keep, because they are for
+/// somebody who reads.
+const MAX_BYTES: usize = 64 * 1024;
 /// What a message costs beside its text.
 const MESSAGE_COST: usize = size_of::<Waiting>();
 /// Notifications that clients are told. The rest means nothing outside a call.
@@ -35,6 +38,8 @@ pub(crate) struct Outside {
     filled: Notify,
     /// What was asked outside calls, or inside one whose own answer cannot carry a question.
     questions: Questions,
+    /// From where the client looked last, with its last request or stream. Before that it hears nothing.
+    viewpoint: Mutex<Option<Viewpoint>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,51 +50,67 @@ struct Queue {
 
 #[derive(Debug)]
 enum Waiting {
-    /// Something that a server said, not screened yet.
+    /// Something that a server said, neither judged nor screened yet.
     Said { server: ServerId, said: Untrusted<Said>, bytes: usize, _room: Option<Room> },
-    /// A question that was screened and entered already.
+    /// A question of a call that was judged, screened and entered already.
     Asked(Question),
 }
 
 impl Outside {
-    /// Adds what `server` said; the oldest go when there is no room. `all` is what the messages and events of all
-    /// sessions may take: when that is used up, what comes is dropped.
-    pub(super) fn push(
+    /// Adds what `server` said. It takes its room from what the session may keep; where there is none the oldest go for
+    /// it. Returns the questions among these.
+    fn push(
         &self,
-        all: Option<&Arc<Budget>>,
+        events: &EventStreams,
         server: ServerId,
         said: Untrusted<Said>,
         bytes: usize,
-    ) {
-        let room = all.map(|all| all.take(bytes + MESSAGE_COST));
-        if bytes <= MAX_BYTES && !matches!(room, Some(None)) {
-            self.add(Waiting::Said { server, said, bytes, _room: room.flatten() });
+    ) -> Vec<Question> {
+        let mut gone = Vec::new();
+        if bytes > MAX_BYTES {
+            return gone;
         }
+        let room = loop {
+            if let Ok(room) = events.room(bytes + MESSAGE_COST) {
+                break room;
+            }
+            let Some(oldest) = self.pop() else { return gone };
+            gone.extend(oldest.into_question());
+        };
+        gone.extend(self.add(Waiting::Said { server, said, bytes, _room: room }));
+        gone
     }
 
-    fn add(&self, message: Waiting) {
+    /// Adds a message. Returns the questions that go for it, or the one that it is if it is too long.
+    fn add(&self, message: Waiting) -> Vec<Question> {
+        if message.bytes() > MAX_BYTES {
+            return message.into_question().into_iter().collect();
+        }
         let mut queue = self.queue.lock();
         queue.bytes += message.bytes();
         queue.waiting.push_back(message);
         let mut gone = Vec::new();
         while queue.waiting.len() > MAX_WAITING || queue.bytes > MAX_BYTES {
-            let Some(oldest) = queue.waiting.pop_front() else { break };
-            queue.bytes -= oldest.bytes();
-            gone.push(oldest);
+            gone.extend(queue.pop());
         }
         drop(queue);
-        // Outside the lock: a request that is dropped here answers its server.
-        drop(gone);
         self.filled.notify_one();
+        // Outside the lock: a request that is dropped here answers its server.
+        gone.into_iter().filter_map(Waiting::into_question).collect()
     }
 
     fn pop(&self) -> Option<Waiting> {
-        let mut queue = self.queue.lock();
-        let oldest = queue.waiting.pop_front()?;
-        queue.bytes -= oldest.bytes();
-        if queue.waiting.is_empty() {
+        self.queue.lock().pop()
+    }
+}
+
+impl Queue {
+    fn pop(&mut self) -> Option<Waiting> {
+        let oldest = self.waiting.pop_front()?;
+        self.bytes -= oldest.bytes();
+        if self.waiting.is_empty() {
             // An idle session keeps nothing of a busy hour.
-            queue.waiting = VecDeque::new();
+            self.waiting = VecDeque::new();
         }
         Some(oldest)
     }
@@ -100,6 +121,13 @@ impl Waiting {
         match self {
             Self::Said { bytes, .. } => *bytes,
             Self::Asked(question) => question.message.len(),
+        }
+    }
+
+    fn into_question(self) -> Option<Question> {
+        match self {
+            Self::Said { .. } => None,
+            Self::Asked(question) => Some(question),
         }
     }
 }
@@ -115,12 +143,24 @@ impl Session {
                     message = self.outside.questions.withdrawn(&self.asked) => return message,
                 },
                 Some(waiting) => {
-                    if let Some(message) = self.message(proxy, waiting) {
+                    let world = proxy.snapshots.current();
+                    let message = self.message(&proxy.identity, &world.configured, waiting);
+                    if let Some(message) = message {
                         return message;
                     }
                 }
             }
         }
+    }
+
+    /// Notes from where the client looks now: what servers say is judged by it.
+    pub(crate) fn looks_from(&self, viewpoint: &Viewpoint) {
+        *self.outside.viewpoint.lock() = Some(viewpoint.clone());
+    }
+
+    /// Takes what a server said outside any call.
+    pub(super) fn take_said(&self, server: ServerId, said: Untrusted<Said>, bytes: usize) {
+        self.refuse(self.outside.push(&self.events, server, said, bytes));
     }
 
     /// Puts a screened request of a call on the client's standing stream, because the call's own answer cannot carry it;
@@ -131,11 +171,19 @@ impl Session {
         }
         if let Some(question) = self.asked.ask(request) {
             questions.add(question.clone(), &self.asked);
-            self.outside.add(Waiting::Asked(question));
+            self.refuse(self.outside.add(Waiting::Asked(question)));
         }
     }
 
-    fn message(&self, proxy: &Proxy, waiting: Waiting) -> Option<Bytes> {
+    /// Refuses questions that nobody will read.
+    fn refuse(&self, gone: Vec<Question>) {
+        for question in gone {
+            self.asked.forget(question.id);
+        }
+    }
+
+    /// Returns the text of a message that the client may have. A request that it may not be asked is refused.
+    fn message(&self, identity: &Identity, configured: &Configured, waiting: Waiting) -> Option<Bytes> {
         let (server, said) = match waiting {
             Waiting::Asked(question) => {
                 // Its call may be over.
@@ -144,9 +192,11 @@ impl Session {
             }
             Waiting::Said { server, said, .. } => (server, said),
         };
-        let world = proxy.snapshots.current();
+        if !self.may_hear(identity, configured, &server) {
+            return None;
+        }
         let subject = Subject { server, target: Target::Server };
-        match world.configured.guardrails.screen_result(&subject, said).ok()?.into_inner() {
+        match configured.guardrails.screen_result(&subject, said).ok()?.into_inner() {
             Said::Notification { method, params } => {
                 let is_told = TOLD.contains(&&*method) && self.wants(&method, params.as_deref());
                 is_told.then(|| encode::notification(&method, params.as_deref()).into())
@@ -162,88 +212,17 @@ impl Session {
         }
     }
 
+    fn may_hear(&self, identity: &Identity, configured: &Configured, server: &ServerId) -> bool {
+        let viewpoint = self.outside.viewpoint.lock().clone();
+        viewpoint.is_some_and(|viewpoint| {
+            viewpoint.reaches(configured, server) && viewpoint.still_stands(identity)
+        })
+    }
+
     fn wants(&self, method: &str, params: Option<&[u8]>) -> bool {
         method != "notifications/message" || Wish::of_session(self).takes(params)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
-
-    use catalog::View;
-    use domain::{AgentId, AgentSource, Principal, ServerScope};
-    use protocol::{ClientCapabilities, Version};
-
-    use super::{super::Opening, *};
-
-    fn session() -> Session {
-        let principal = Principal {
-            agent: AgentId::new("a").expect("a name"),
-            agent_source: AgentSource::Launch,
-            user: None,
-            roles: Vec::new(),
-            token: None,
-            servers: ServerScope::All,
-        };
-        let opening = Opening {
-            owner: principal.key(),
-            view: View::All,
-            version: Version::LATEST_LEGACY,
-            client_info: None,
-            capabilities: ClientCapabilities::NONE,
-        };
-        Session::open(opening).expect("there is randomness")
-    }
-
-    fn server() -> ServerId {
-        ServerId::new("one").expect("a name")
-    }
-
-    fn note() -> Untrusted<Said> {
-        Untrusted::new(Said::Notification { method: "notifications/message".into(), params: None })
-    }
-
-    #[test]
-    fn what_waits_is_bounded_and_within_what_all_may_take() {
-        let outside = Outside::default();
-        for _ in 0..MAX_WAITING + 1 {
-            outside.push(None, server(), note(), 10);
-        }
-        assert_eq!(outside.queue.lock().waiting.len(), MAX_WAITING);
-        outside.push(None, server(), note(), MAX_BYTES);
-        assert_eq!(outside.queue.lock().waiting.len(), 1, "all others went for it");
-        outside.push(None, server(), note(), MAX_BYTES + 1);
-        assert_eq!(outside.queue.lock().waiting.len(), 1);
-        let all = Budget::new(1_000);
-        let outside = Outside::default();
-        for _ in 0..10 {
-            outside.push(Some(&all), server(), note(), 300);
-        }
-        let waiting = outside.queue.lock().waiting.len();
-        assert!((1..=3).contains(&waiting), "{waiting}");
-        while outside.pop().is_some() {}
-        assert!(all.take(1_000).is_some(), "everything was given back");
-    }
-
-    #[test]
-    fn a_question_of_a_call_needs_somebody_who_listens() {
-        let (session, questions) = (session(), Questions::default());
-        let asking = || {
-            let was_answered = Arc::new(AtomicBool::new(false));
-            let told = Arc::clone(&was_answered);
-            let request =
-                ServerRequest::new("roots/list".into(), None, move |_| told.store(true, Ordering::Relaxed));
-            session.ask_outside(request, &questions);
-            was_answered
-        };
-        assert!(asking().load(Ordering::Relaxed), "refused, because nobody listens");
-        session.listeners.enter();
-        let was_answered = asking();
-        assert!(!was_answered.load(Ordering::Relaxed));
-        let Some(Waiting::Asked(question)) = session.outside.pop() else { panic!("it waits for the stream") };
-        assert!(session.asked.is_waiting(question.id));
-        questions.forget(&session.asked);
-        assert!(was_answered.load(Ordering::Relaxed) && !session.asked.is_waiting(question.id));
-    }
-}
+mod tests;

@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use super::{
-    EventStreams, Opening, Session, SessionError,
+    OpenError, Opening, Session, UnknownSession,
     events::{ALL_BYTES, Budget},
 };
 
@@ -57,16 +57,17 @@ impl Sessions {
     /// the longest idle of all; a session in use never does.
     ///
     /// # Errors
-    /// [`SessionError::TooMany`] when the table is full of sessions in use.
-    pub(crate) fn open(&self, opening: Opening) -> Result<Arc<Session>, SessionError> {
-        let events = EventStreams::within(Arc::clone(&self.events));
-        let session = Arc::new(Session { events, ..Session::open(opening)? });
+    /// [`OpenError::TooMany`] when the table is full of sessions in use; [`OpenError::NoRandomness`].
+    pub(crate) fn open(&self, opening: Opening) -> Result<Arc<Session>, OpenError> {
+        let mut session = Session::open(opening)?;
+        session.events.keep_within(Arc::clone(&self.events));
+        let session = Arc::new(session);
         session.last_used_ms.store(self.now_ms(), Ordering::Relaxed);
         let mut table = self.table.lock();
         let has_room =
             table.by_id.len() < self.limit || table.evict(Some(&session.owner)) || table.evict(None);
         if !has_room {
-            return Err(SessionError::TooMany);
+            return Err(OpenError::TooMany);
         }
         table.order.enter(&session);
         table.by_id.insert(session.id.clone(), session.clone());
@@ -76,17 +77,17 @@ impl Sessions {
     /// Finds a session that this principal opened at this endpoint.
     ///
     /// # Errors
-    /// [`SessionError::Unknown`], whether it does not exist or is somebody else's.
+    /// [`UnknownSession`], whether it does not exist or is somebody else's.
     pub(crate) fn find(
         &self,
         id: &str,
         owner: &PrincipalKey,
         view: &View,
-    ) -> Result<Arc<Session>, SessionError> {
+    ) -> Result<Arc<Session>, UnknownSession> {
         let mut table = self.table.lock();
-        let session = table.by_id.get(id).cloned().ok_or(SessionError::Unknown)?;
+        let session = table.by_id.get(id).cloned().ok_or(UnknownSession)?;
         if session.owner != *owner || session.view != *view {
-            return Err(SessionError::Unknown);
+            return Err(UnknownSession);
         }
         table.order.renew(&session);
         session.last_used_ms.store(self.now_ms(), Ordering::Relaxed);
@@ -205,7 +206,10 @@ mod tests {
     use domain::{AgentId, AgentSource, Principal, ServerScope};
     use protocol::Version;
 
-    use super::*;
+    use super::{
+        super::events::{EventId, StreamKind},
+        *,
+    };
 
     fn principal(name: &str) -> PrincipalKey {
         let principal = Principal {
@@ -219,7 +223,7 @@ mod tests {
         principal.key()
     }
 
-    fn open(sessions: &Sessions, owner: &PrincipalKey) -> Result<Arc<Session>, SessionError> {
+    fn open(sessions: &Sessions, owner: &PrincipalKey) -> Result<Arc<Session>, OpenError> {
         let version = Version::LATEST_LEGACY;
         sessions.open(Opening {
             owner: owner.clone(),
@@ -271,8 +275,8 @@ mod tests {
         let idle = open_idle(&sessions, &own);
         let newer = open(&sessions, &own).expect("one is idle");
         assert!(is_there(&sessions, used.id()) && !is_there(&sessions, &idle));
-        assert_eq!(open(&sessions, &own).err(), Some(SessionError::TooMany));
-        assert_eq!(open(&sessions, &principal("other")).err(), Some(SessionError::TooMany));
+        assert_eq!(open(&sessions, &own).err(), Some(OpenError::TooMany));
+        assert_eq!(open(&sessions, &principal("other")).err(), Some(OpenError::TooMany));
         drop(newer);
         open(&sessions, &own).expect("one is idle again");
         assert!(!used.closed().is_cancelled());
@@ -284,9 +288,36 @@ mod tests {
         let mut used: Vec<_> =
             (1..MAX_EXAMINED * 2).map(|_| open(&sessions, &other).expect("there is room")).collect();
         let idle = open_idle(&sessions, &other);
-        assert_eq!(open(&sessions, &own).err(), Some(SessionError::TooMany), "it has not come that far");
+        assert_eq!(open(&sessions, &own).err(), Some(OpenError::TooMany), "it has not come that far");
         used.push(open(&sessions, &own).expect("now it has"));
         assert!(!is_there(&sessions, &idle));
+    }
+
+    #[test]
+    fn a_session_that_ended_stays_ended() {
+        let (sessions, own) = (table(4), principal("own"));
+        let ended = open(&sessions, &own).expect("there is room");
+        sessions.close(&ended);
+        sessions.close(&ended);
+        let id = ended.id().to_owned();
+        let newer = open(&sessions, &own).expect("there is room");
+        assert_eq!(sessions.find(&id, &own, &View::All).err(), Some(UnknownSession));
+        assert!(ended.closed().is_cancelled() && !newer.closed().is_cancelled());
+        assert_eq!(sessions.len(), 1, "a stream that still holds the ended one keeps no place");
+        assert_eq!(sessions.table.lock().order.all.len(), 1);
+    }
+
+    #[test]
+    fn an_event_of_one_session_is_none_of_another() {
+        let (sessions, own) = (table(4), principal("own"));
+        let [one, other] = [(); 2].map(|()| open(&sessions, &own).expect("there is room"));
+        for kind in [StreamKind::Call, StreamKind::Standing] {
+            let event =
+                |session: &Session| EventId { stream: session.events.open(kind, None).id(), number: 0 };
+            let (of_one, of_other) = (event(&one), event(&other));
+            assert!(one.events.find(of_one).is_some() && other.events.find(of_other).is_some());
+            assert!(one.events.find(of_other).is_none() && other.events.find(of_one).is_none());
+        }
     }
 
     #[test]

@@ -4,7 +4,6 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
-use proxy::ConfiguredServer;
 use serde_json::{Value, json};
 
 use super::{
@@ -93,9 +92,9 @@ impl Found {
         let (mut usable, mut left_out, mut faults) = (Vec::new(), Vec::new(), Vec::new());
         for (id, checked) in &loaded.servers {
             match checked {
-                Ok(_) => {
-                    let described = loaded.roster.get(id.as_str()).and_then(ConfiguredServer::transport);
-                    usable.push(Usable { name: id.to_string(), transport: described.unwrap_or_default() });
+                Ok(settings) => {
+                    let transport = settings.transport().as_str();
+                    usable.push(Usable { name: id.to_string(), transport });
                 }
                 Err(fault) => {
                     left_out.push((id.to_string(), fault.to_string()));

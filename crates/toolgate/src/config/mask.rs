@@ -11,7 +11,7 @@ const OPEN_SECTIONS: [&str; 3] = ["exposure", "rate_limits", "rules"];
 const RULES_KEYS: [&str; 2] = ["agents", "defaults"];
 
 /// Keys whose values are shown. Any other key's are not: a misspelt key hides as much as the right one.
-const PLAIN_KEYS: [&str; 47] = [
+const PLAIN_KEYS: [&str; 48] = [
     "address",
     "affinity",
     "agent",
@@ -57,6 +57,7 @@ const PLAIN_KEYS: [&str; 47] = [
     "startup",
     "startup_wait_ms",
     "timeout_ms",
+    "transport",
     "type",
     "version",
 ];

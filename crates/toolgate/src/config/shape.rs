@@ -124,12 +124,7 @@ impl<'a> Walk<'a> {
         if words.contains(&text) {
             return;
         }
-        let list = words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", ");
-        let help = match suggest::closest(text, words) {
-            Some(word) => format!("did you mean `{word}`? The words are {list}"),
-            None => format!("write one of {list}"),
-        };
-        self.wrong(span, format!("`{text}` means nothing here"), Some(help));
+        self.wrong(span, format!("`{text}` means nothing here"), Some(suggest::for_word(text, words)));
     }
 
     fn unknown_key(&mut self, entry: &Entry, known: &[&str]) {

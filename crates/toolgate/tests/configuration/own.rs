@@ -79,6 +79,48 @@ servers:
 }
 
 #[test]
+fn a_transport_in_the_words_of_others_is_understood() {
+    check(
+        "own_foreign_transport",
+        NAME,
+        r#"
+version: 1
+servers:
+  child: { type: stdio, command: npx }
+  key: { transport: http, url: "https://a.example/mcp" }
+  hyphen: { type: streamable-http, url: "https://a.example/mcp" }
+  camel: { type: streamableHttp, url: "https://a.example/mcp" }
+  none: { type: websocket, url: "https://a.example/mcp" }
+"#,
+    );
+}
+
+#[test]
+fn transports_eras_and_sessions_that_cannot_go_together_leave_a_server_out() {
+    check(
+        "own_transport_and_era",
+        NAME,
+        r#"
+version: 1
+servers:
+  good: { type: sse, url: "https://a.example/sse", era: legacy }
+  era:
+    type: sse
+    url: https://a.example/sse
+    era: modern
+  shared:
+    type: sse
+    url: https://a.example/sse
+    affinity: shared
+  sessions:
+    url: https://a.example/mcp
+    era: modern
+    affinity: session
+"#,
+    );
+}
+
+#[test]
 fn broken_yaml_is_one_fault_and_shows_no_secret() {
     check("own_broken_quote", NAME, "version: 1\nservers:\n  a:\n    env: { TOKEN: \"hunter2 }\n");
     check("own_broken_indent", NAME, "version: 1\nservers:\n  a:\n    command: x\n   args: [\"hunter2\"]\n");

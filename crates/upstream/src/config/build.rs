@@ -8,8 +8,8 @@ use http::{HeaderName, HeaderValue};
 use url::Url;
 
 use super::{
-    ChildSettings, Endpoint, HttpSettings, MAX_IN_FLIGHT_LIMIT, MAX_PROBE_TIMEOUT_MS, MAX_TIMEOUT_MS,
-    ServerConfig, ServerSettings, TransportSettings,
+    ChildSettings, Endpoint, EraChoice, HttpSettings, HttpTransport, MAX_IN_FLIGHT_LIMIT,
+    MAX_PROBE_TIMEOUT_MS, MAX_TIMEOUT_MS, ServerConfig, ServerSettings, TransportSettings,
 };
 
 /// Headers that frame or route a request. Set by a file, they would break the protocol or confuse a proxy.
@@ -119,6 +119,7 @@ impl ServerConfig {
 
     fn build_http(self, faults: &mut Vec<ConfigFault>) -> Option<HttpSettings> {
         self.refuse_child_keys("url", faults);
+        self.refuse_contradictions(faults);
         let mut headers: Vec<(String, Secret<String>)> = Vec::with_capacity(self.headers.len());
         for (name, value) in self.headers {
             match checked_header(&name, &value) {
@@ -139,6 +140,29 @@ impl ServerConfig {
                 faults.push(fault);
                 None
             }
+        }
+    }
+
+    /// Refuses what a server with `url` cannot be told together: the older transport has sessions and one connection,
+    /// and the modern era no sessions.
+    fn refuse_contradictions(&self, faults: &mut Vec<ConfigFault>) {
+        let is_sse = self.transport == Some(HttpTransport::Sse);
+        let is_modern = self.era == EraChoice::Modern;
+        if is_sse && is_modern {
+            let problem = "a server with `type: sse` cannot speak the modern era";
+            let help = "leave `era` out, or write `type: http`";
+            faults.push(ConfigFault::new(&["era"], problem).with_help(help));
+        }
+        if self.affinity.is_none() {
+            return;
+        }
+        let pointless = [
+            (is_sse, "type: sse", "leave it out: all callers share the one connection"),
+            (is_modern, "era: modern", "leave it out: there are no sessions in the modern era"),
+        ];
+        if let Some((_, kind, help)) = pointless.into_iter().find(|(applies, ..)| *applies) {
+            let problem = format!("`affinity` has no meaning for a server with `{kind}`");
+            faults.push(ConfigFault::new(&["affinity"], problem).with_help(help));
         }
     }
 
@@ -220,10 +244,7 @@ fn checked_url(text: &str) -> Result<Url, ConfigFault> {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::{
-        super::{Affinity, HttpTransport},
-        *,
-    };
+    use super::{super::Affinity, *};
 
     fn build(written: Value) -> Result<ServerSettings, Vec<ConfigFault>> {
         let config: ServerConfig = serde_json::from_value(written).expect("the test writes known keys");
@@ -297,6 +318,43 @@ mod tests {
         assert_eq!(transport(json!({"url": "http://a"})), HttpTransport::Streamable);
         assert_eq!(transport(json!({"url": "http://a", "type": "http"})), HttpTransport::Streamable);
         assert_eq!(transport(json!({"url": "http://a/sse", "type": "sse"})), HttpTransport::Sse);
+    }
+
+    #[test]
+    fn what_cannot_go_together_is_refused() {
+        check(
+            json!({"url": "http://a/sse", "type": "sse", "era": "modern"}),
+            &["era: a server with `type: sse` cannot speak the modern era"],
+        );
+        for affinity in ["principal", "session", "shared"] {
+            check(
+                json!({"url": "http://a/sse", "type": "sse", "affinity": affinity}),
+                &["affinity: `affinity` has no meaning for a server with `type: sse`"],
+            );
+            check(
+                json!({"url": "http://a", "era": "modern", "affinity": affinity}),
+                &["affinity: `affinity` has no meaning for a server with `era: modern`"],
+            );
+        }
+        check(
+            json!({"url": "http://a/sse", "type": "sse", "era": "modern", "affinity": "shared"}),
+            &[
+                "era: a server with `type: sse` cannot speak the modern era",
+                "affinity: `affinity` has no meaning for a server with `type: sse`",
+            ],
+        );
+        check(json!({"url": "http://a/sse", "type": "sse", "era": "legacy"}), &[]);
+        check(json!({"url": "http://a", "type": "http", "era": "modern"}), &[]);
+        check(json!({"url": "http://a", "era": "legacy", "affinity": "session"}), &[]);
+    }
+
+    #[test]
+    fn transports_are_shown_by_their_names() {
+        let shown = |written: Value| build(written).expect("a sound entry").transport().as_str();
+        assert_eq!(shown(json!({"command": "a"})), "stdio");
+        assert_eq!(shown(json!({"url": "http://a"})), "http");
+        assert_eq!(shown(json!({"url": "http://a", "type": "sse"})), "sse");
+        assert_eq!(shown(json!({"builtin": "demo"})), "builtin");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! What belongs to which call is told by ids. How messages get to the server is the transport's; what the server says
 //! comes in through `pipe/routing`, what it asks goes through `pipe/asking`.
 
+mod abandoned;
 mod asking;
 mod clients;
 mod news;
@@ -10,6 +11,7 @@ mod routing;
 mod salvage;
 mod slot;
 mod turns;
+mod waiting;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -22,11 +24,11 @@ use std::{
     },
 };
 
-use domain::ServerId;
+use domain::{Credential, ServerId};
 use protocol::{Version, encode};
-use tokio::{sync::watch, task::AbortHandle};
+use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
-use self::{clients::Clients, pending::Pending, slot::Slot, turns::Turns};
+use self::{clients::Clients, pending::Pending, slot::Slot, turns::Turns, waiting::TURN_WAIT};
 use super::{
     Exchange, Opening, SpokenVersion,
     http::{Questions, Told},
@@ -41,6 +43,12 @@ pub(super) trait Way: Send + Sync {
     /// Sends a message for whose arrival nobody waits. Never waits itself. A server that is gone or does not listen
     /// gets nothing, and would not act on it.
     fn say(&self, message: Vec<u8>);
+
+    /// Sends a message that belongs to a call, with what authorizes that call where messages are authorized one by one.
+    fn say_for(&self, message: Vec<u8>, credential: Option<&Credential>) {
+        let _ = credential;
+        self.say(message);
+    }
 }
 
 /// The calls in flight at a server, and what stands between them and it.
@@ -92,33 +100,37 @@ impl Pipe {
         })
     }
 
-    /// Makes the place of a call and the message to be sent for it. Waits only where interactive calls go one by one.
-    /// Cancel safe.
+    /// Makes the place of a call and the message to be sent for it. Waits only where interactive calls go one by one,
+    /// and no longer than [`TURN_WAIT`]. Cancel safe.
     ///
     /// # Errors
-    /// [`CallError::Unavailable`] when the connection has ended, [`CallError::Params`] when there can be no message.
+    /// [`CallError::Unavailable`] when the connection has ended, or the call's turn did not come;
+    /// [`CallError::Params`] when there can be no message.
     pub(super) async fn begin(
         self: &Arc<Self>,
         exchange: &Exchange<'_>,
     ) -> Result<(PipeReply, Vec<u8>), CallError> {
         let slot = Arc::new(Slot::new(exchange));
-        slot.client().into_iter().for_each(|client| self.welcome(client));
-        let turn = if slot.is_interactive() {
-            Some(self.turns.take().await.map_err(|_| self.unavailable(&self.why_ended()))?)
-        } else {
-            None
-        };
+        let turn = self.turn(&slot, TURN_WAIT).await?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let message = request_message(id, exchange)?;
+        if let Some(principal) = exchange.principal {
+            self.welcome(principal, slot.client());
+        }
         self.pending.insert(id, &slot, turn).map_err(|reason| self.unavailable(&reason))?;
         // From here on the reply's drop takes the slot out again.
         let pipe = Arc::clone(self);
         Ok((PipeReply { pipe, slot, id, cancels_on_drop: true, sending: None }, message))
     }
 
-    /// Ends a call that was not sent, or was refused, if it is still in flight.
+    /// Ends a call that was not sent, was refused, or may or may not have arrived, if it is still in flight.
     pub(super) fn fail(&self, id: u64, error: CallError) {
-        if let Some(slot) = self.pending.remove(id) {
+        let slot = if may_go_on(&error) {
+            self.pending.abandon(id, Instant::now())
+        } else {
+            self.pending.remove(id)
+        };
+        if let Some(slot) = slot {
             self.questions.settle_call(id);
             slot.finish(Err(error));
         }
@@ -127,6 +139,11 @@ impl Pipe {
     /// Sends a message for whose arrival nobody waits.
     pub(super) fn say(&self, message: Vec<u8>) {
         self.way.say(message);
+    }
+
+    /// Sends a message that belongs to a call for whose arrival nobody waits.
+    pub(super) fn say_for(&self, message: Vec<u8>, credential: Option<&Credential>) {
+        self.way.say_for(message, credential);
     }
 
     /// Ends the connection: no more calls, and those in flight are lost. Only the first reason counts.
@@ -190,10 +207,11 @@ impl Pipe {
     }
 
     /// Tells the server that nobody waits for the answer to `id` any more.
-    fn cancel(&self, id: u64) {
+    fn cancel(&self, id: u64, credential: Option<&Credential>) {
         self.counters.cancelled.add_one();
         let params = format!(r#"{{"requestId":{id},"reason":"the caller no longer waits"}}"#);
-        self.say(encode::notification("notifications/cancelled", Some(params.as_bytes())));
+        let notification = encode::notification("notifications/cancelled", Some(params.as_bytes()));
+        self.say_for(notification, credential);
     }
 }
 
@@ -225,14 +243,33 @@ impl Drop for PipeReply {
         if let Some(sending) = &self.sending {
             sending.abort();
         }
-        if self.pipe.pending.remove(self.id).is_none() {
+        let pending = &self.pipe.pending;
+        let slot = if self.cancels_on_drop {
+            pending.abandon(self.id, Instant::now())
+        } else {
+            pending.remove(self.id)
+        };
+        if slot.is_none() {
             return;
         }
         // Refusals of what the server asked still go out: it may wait.
         self.pipe.questions.withdraw_call(self.id);
         if self.cancels_on_drop {
-            self.pipe.cancel(self.id);
+            self.pipe.cancel(self.id, self.slot.credential());
         }
+    }
+}
+
+/// Tells whether a server may work on a call that ended so. What a gateway in between says is not the server's word.
+const fn may_go_on(error: &CallError) -> bool {
+    match error {
+        CallError::Lost { .. } | CallError::TooLarge { .. } | CallError::Protocol { .. } => true,
+        CallError::Status { status, .. } => *status >= 500,
+        CallError::NotConfigured(_)
+        | CallError::Unavailable { .. }
+        | CallError::Busy { .. }
+        | CallError::Params(_)
+        | CallError::ForeignCredential(_) => false,
     }
 }
 

@@ -58,6 +58,7 @@ impl SseConnection {
                 .map_err(|error| unavailable(error.to_string()))?,
             instances: Arc::clone(&opening.instances),
             tasks: opening.tasks.clone(),
+            counters: Arc::clone(&opening.counters),
             closing: CancellationToken::new(),
         };
         let opened = timeout(OPENING_TIME, begin(&unaddressed, opening.line_bytes)).await;

@@ -32,10 +32,20 @@ pub(crate) struct Ears {
 
 #[derive(Debug, Default)]
 struct Heard {
-    watched: HashMap<Key, Arc<Watched>>,
+    watched: HashMap<Key, Place>,
     waiting: VecDeque<Arc<Watched>>,
     /// The states that wait, together.
     state_bytes: usize,
+}
+
+/// Where one topic is watched.
+#[derive(Debug)]
+struct Place {
+    watched: Arc<Watched>,
+    /// How many wait for the server to agree. Each of them wants it watched, whatever becomes of the others.
+    entering: usize,
+    /// The server has agreed to somebody: it stays when nobody waits any more.
+    is_kept: bool,
 }
 
 /// One topic as one watcher watches it. The server's table and the watcher both hold it.
@@ -61,11 +71,10 @@ enum Change {
     State(Bytes),
 }
 
-/// A topic that was entered and is left again unless it is kept.
+/// A topic that was entered. Dropped, it is left again, unless it was kept or is entered by somebody else as well.
 pub(crate) struct Entered {
     watched: Arc<Watched>,
     phase: watch::Receiver<Phase>,
-    is_kept: bool,
 }
 
 // === impl Ears ===
@@ -83,11 +92,11 @@ impl Ears {
         };
         let mut heard = self.heard.lock();
         let left: Vec<_> = heard.watched.extract_if(|key, _| is_meant(key)).collect();
-        heard.waiting.retain(|waiting| !left.iter().any(|(_, watched)| Arc::ptr_eq(watched, waiting)));
+        heard.waiting.retain(|waiting| !left.iter().any(|(_, place)| place.is_of(waiting)));
         drop(heard);
         left.into_iter()
-            .map(|((server, _), watched)| {
-                watched.interests.leave(&watched);
+            .map(|((server, _), place)| {
+                place.watched.interests.leave(&place.watched);
                 server
             })
             .collect()
@@ -97,7 +106,7 @@ impl Ears {
     pub(super) fn leave_all(&self) {
         let Heard { watched, waiting, .. } = std::mem::take(&mut *self.heard.lock());
         drop(waiting);
-        for watched in watched.into_values() {
+        for Place { watched, .. } in watched.into_values() {
             watched.interests.leave(&watched);
         }
     }
@@ -120,7 +129,7 @@ impl Ears {
             let change = std::mem::take(&mut *next.change.lock());
             heard.state_bytes -= change.state_bytes();
             let key = next.key();
-            if heard.watched.get(&key).is_some_and(|watched| Arc::ptr_eq(watched, &next)) {
+            if heard.watched.get(&key).is_some_and(|place| place.is_of(&next)) {
                 if !heard.waiting.is_empty() {
                     // One signal stands for several changes, and several may wait for them.
                     self.filled.notify_one();
@@ -136,14 +145,29 @@ impl Ears {
         }
     }
 
-    fn forget(&self, watched: &Arc<Watched>) {
+    /// Notes that one who entered `watched` does so no more; tells whether it is to be left, as nobody else wants it.
+    fn withdraw(&self, watched: &Arc<Watched>) -> bool {
         let key = watched.key();
         let mut heard = self.heard.lock();
-        if heard.watched.get(&key).is_some_and(|known| Arc::ptr_eq(known, watched)) {
-            heard.watched.remove(&key);
-            heard.waiting.retain(|waiting| !Arc::ptr_eq(waiting, watched));
-            heard.state_bytes -= std::mem::take(&mut *watched.change.lock()).state_bytes();
+        let Some(place) = heard.watched.get_mut(&key).filter(|place| place.is_of(watched)) else {
+            return false;
+        };
+        place.entering = place.entering.saturating_sub(1);
+        if place.is_kept || place.entering > 0 {
+            return false;
         }
+        heard.watched.remove(&key);
+        heard.waiting.retain(|waiting| !Arc::ptr_eq(waiting, watched));
+        heard.state_bytes -= std::mem::take(&mut *watched.change.lock()).state_bytes();
+        true
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn is_of(&self, watched: &Arc<Watched>) -> bool {
+        Arc::ptr_eq(&self.watched, watched)
     }
 }
 
@@ -210,7 +234,7 @@ impl Watched {
         let Some(ears) = self.ears.upgrade() else { return };
         let mut heard = ears.heard.lock();
         // One that has been left is told nothing more.
-        let is_watched = heard.watched.get(&self.key()).is_some_and(|watched| Arc::ptr_eq(watched, self));
+        let is_watched = heard.watched.get(&self.key()).is_some_and(|place| place.is_of(self));
         if is_watched && heard.put_state(self, state) {
             heard.waiting.push_back(Arc::clone(self));
             drop(heard);
@@ -222,7 +246,8 @@ impl Watched {
 // === impl Entered ===
 
 impl Entered {
-    /// Enters `topic` for a watcher and at its server; finds it if it is there already.
+    /// Enters `topic` for a watcher and at its server; finds it if it is there already. Whoever comes after a refusal has
+    /// the server asked again.
     ///
     /// # Errors
     /// [`WatchError::Full`] and [`WatchError::ServerFull`].
@@ -233,10 +258,10 @@ impl Entered {
     ) -> Result<Self, WatchError> {
         let mut heard = ears.heard.lock();
         let key = (interests.server().clone(), topic.clone());
-        if let Some(known) = heard.watched.get(&key) {
-            let phase = interests.phase_of(&topic).ok_or_else(|| WatchError::Late(key.0.clone()))?;
-            // Whoever entered it leaves it again if the server does not agree.
-            return Ok(Self { watched: Arc::clone(known), phase, is_kept: true });
+        if let Some(place) = heard.watched.get_mut(&key) {
+            let phase = interests.rejoin(&topic).ok_or_else(|| WatchError::Late(key.0.clone()))?;
+            place.entering += 1;
+            return Ok(Self { watched: Arc::clone(&place.watched), phase });
         }
         if heard.watched.len() >= MAX_WATCHED {
             return Err(WatchError::Full { limit: MAX_WATCHED });
@@ -248,8 +273,8 @@ impl Entered {
             change: Mutex::default(),
         });
         let phase = interests.enter(&watched)?;
-        heard.watched.insert(key, Arc::clone(&watched));
-        Ok(Self { watched, phase, is_kept: false })
+        heard.watched.insert(key, Place { watched: Arc::clone(&watched), entering: 1, is_kept: false });
+        Ok(Self { watched, phase })
     }
 
     /// Returns how far the server has come.
@@ -257,18 +282,23 @@ impl Entered {
         self.phase.clone()
     }
 
-    /// Leaves it entered.
-    pub(super) fn keep(mut self) {
-        self.is_kept = true;
+    /// Leaves it entered, until the watcher leaves it.
+    pub(super) fn keep(self) {
+        let Some(ears) = self.watched.ears.upgrade() else { return };
+        let mut heard = ears.heard.lock();
+        if let Some(place) =
+            heard.watched.get_mut(&self.watched.key()).filter(|place| place.is_of(&self.watched))
+        {
+            place.is_kept = true;
+        }
     }
 }
 
 impl Drop for Entered {
     fn drop(&mut self) {
-        if !self.is_kept {
-            if let Some(ears) = self.watched.ears.upgrade() {
-                ears.forget(&self.watched);
-            }
+        // Watchers that are gone have left everything.
+        let is_left = self.watched.ears.upgrade().is_none_or(|ears| ears.withdraw(&self.watched));
+        if is_left {
             self.watched.interests.leave(&self.watched);
         }
     }
@@ -295,6 +325,70 @@ mod tests {
 
     fn state(text: &str) -> Bytes {
         Bytes::copy_from_slice(text.as_bytes())
+    }
+
+    /// A watcher that enters the resource `x:1` twice at once.
+    fn entering_twice() -> (Arc<Ears>, Arc<Interests>, [Entered; 2]) {
+        let (ears, interests) = (Arc::default(), Arc::new(Interests::new(ServerId::new("a").unwrap())));
+        let entered = [(); 2].map(|()| Entered::enter(&ears, &interests, Topic::resource("x:1")).unwrap());
+        (ears, interests, entered)
+    }
+
+    fn hears(ears: &Ears, interests: &Interests) -> bool {
+        interests.updated("x:1");
+        ears.next().now_or_never().is_some()
+    }
+
+    #[test]
+    fn one_that_gives_up_leaves_it_to_the_other() {
+        for first_stays in [false, true] {
+            let (ears, interests, [first, second]) = entering_twice();
+            let (stays, goes) = if first_stays { (first, second) } else { (second, first) };
+            drop(goes);
+            assert!(hears(&ears, &interests));
+            stays.keep();
+            assert!(hears(&ears, &interests));
+            assert_eq!(ears.leave(None, "x:1").len(), 1);
+            assert!(!hears(&ears, &interests) && interests.phase_of(&Topic::resource("x:1")).is_none());
+        }
+    }
+
+    #[test]
+    fn what_one_was_agreed_to_the_other_does_not_take() {
+        let (ears, interests, [first, second]) = entering_twice();
+        first.keep();
+        drop(second);
+        assert!(hears(&ears, &interests));
+    }
+
+    #[test]
+    fn what_nobody_wants_any_more_is_left() {
+        let (ears, interests, entered) = entering_twice();
+        drop(entered);
+        assert!(!hears(&ears, &interests) && ears.len() == 0);
+        assert!(interests.phase_of(&Topic::resource("x:1")).is_none());
+        // One that is entered anew is another: whoever waited for the one before does not take it away.
+        let (ears, interests, [first, second]) = entering_twice();
+        ears.leave(None, "x:1");
+        let anew = Entered::enter(&ears, &interests, Topic::resource("x:1")).unwrap();
+        drop((first, second));
+        assert!(hears(&ears, &interests));
+        anew.keep();
+        assert!(hears(&ears, &interests));
+    }
+
+    #[test]
+    fn who_joins_after_a_refusal_has_the_server_asked_again() {
+        let (ears, interests, [first, second]) = entering_twice();
+        first.keep();
+        drop(second);
+        let tenure = Arc::clone(&interests).begin();
+        let claimed = tenure.claim();
+        tenure.settle_asked(&claimed, &Phase::Refused(WatchError::LeftOut(interests.server().clone())));
+        assert_eq!(tenure.claim(), []);
+        let again = Entered::enter(&ears, &interests, Topic::resource("x:1")).unwrap();
+        assert_eq!(*again.phase().borrow(), Phase::Wanted);
+        assert_eq!(tenure.claim(), claimed);
     }
 
     fn next(ears: &Ears) -> Option<Bytes> {

@@ -77,8 +77,17 @@ impl Interests {
     }
 
     /// Returns how far the server has come with `topic`, if it is watched.
+    #[cfg(test)]
     pub(super) fn phase_of(&self, topic: &Topic) -> Option<watch::Receiver<Phase>> {
         self.table.lock().topics.get(topic).map(|entry| entry.phase.subscribe())
+    }
+
+    /// Returns how far the server has come with `topic`, if it is watched, for somebody who watches it and asks anew:
+    /// after a refusal the server is asked again.
+    pub(super) fn rejoin(&self, topic: &Topic) -> Option<watch::Receiver<Phase>> {
+        let phase = self.table.lock().ask(topic)?;
+        self.stirred.send_replace(());
+        Some(phase)
     }
 
     /// Adds one who watches; returns how far the server has come. Somebody who comes after a refusal has the server
@@ -88,18 +97,15 @@ impl Interests {
     /// [`WatchError::ServerFull`].
     pub(super) fn enter(&self, watched: &Arc<Watched>) -> Result<watch::Receiver<Phase>, WatchError> {
         let mut table = self.table.lock();
-        let Table { topics, due, .. } = &mut *table;
         let topic = watched.topic();
-        if topics.len() >= MAX_TOPICS && topics.get(topic).is_none() {
-            return Err(WatchError::ServerFull { server: self.server.clone(), limit: MAX_TOPICS });
+        let full = || WatchError::ServerFull { server: self.server.clone(), limit: MAX_TOPICS };
+        if table.topics.len() >= MAX_TOPICS && table.topics.get(topic).is_none() {
+            return Err(full());
         }
-        let entry = topics.of_mut(topic.kind).entry(Arc::clone(&topic.name)).or_insert_with(Entry::new);
+        let entries = table.topics.of_mut(topic.kind);
+        let entry = entries.entry(Arc::clone(&topic.name)).or_insert_with(Entry::new);
         Arc::make_mut(&mut entry.watchers).push(Arc::clone(watched));
-        if matches!(*entry.phase.borrow(), Phase::Refused(_) | Phase::Wanted) {
-            due.insert(topic.clone());
-        }
-        entry.ask_again();
-        let phase = entry.phase.subscribe();
+        let phase = table.ask(topic).ok_or_else(full)?;
         drop(table);
         self.stirred.send_replace(());
         Ok(phase)
@@ -294,19 +300,19 @@ impl Tenure {
         self.interests.stirred.send_replace(());
     }
 
-    /// Notes what became of those of `topics` that were asked for and not agreed to before; returns how many.
-    pub(crate) fn settle_asked<'a>(
-        &self,
-        topics: impl IntoIterator<Item = &'a Topic>,
-        phase: &Phase,
-    ) -> usize {
-        let asked: Vec<_> = {
-            let Some(table) = self.current() else { return 0 };
-            let is_asked = |entry: &Entry| *entry.phase.borrow() == Phase::Asked;
-            topics.into_iter().filter(|topic| table.topics.get(topic).is_some_and(is_asked)).collect()
-        };
-        asked.iter().for_each(|topic| self.settle(self.term, topic, phase.clone()));
-        asked.len()
+    /// Returns those of `topics` that were asked for and not agreed to before.
+    pub(crate) fn asked_of<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>) -> Vec<Topic> {
+        let Some(table) = self.current() else { return Vec::new() };
+        let is_asked = |entry: &Entry| *entry.phase.borrow() == Phase::Asked;
+        let asked = topics.into_iter().filter(|topic| table.topics.get(topic).is_some_and(is_asked));
+        asked.cloned().collect()
+    }
+
+    /// Notes what became of those of `topics` that were asked for and not agreed to before.
+    pub(crate) fn settle_asked<'a>(&self, topics: impl IntoIterator<Item = &'a Topic>, phase: &Phase) {
+        for topic in self.asked_of(topics) {
+            self.settle(self.term, &topic, phase.clone());
+        }
     }
 
     fn current(&self) -> Option<parking_lot::MutexGuard<'_, Table>> {
@@ -328,3 +334,6 @@ fn ancestors(uri: &str) -> impl Iterator<Item = &str> {
     let beginnings = ends.flat_map(|(at, _)| [&uri[..=at], &uri[..at]]);
     beginnings.filter(move |beginning| beginning.len() < uri.len())
 }
+
+#[cfg(test)]
+mod tests;

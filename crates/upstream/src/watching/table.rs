@@ -100,6 +100,17 @@ impl Table {
         self.topics.of(kind).get(name).map(|entry| Arc::clone(&entry.watchers))
     }
 
+    /// Has the server asked for `topic`, again if it has refused; returns how far it has come. `None` when it is not
+    /// watched.
+    pub(super) fn ask(&mut self, topic: &Topic) -> Option<watch::Receiver<Phase>> {
+        let entry = self.topics.get(topic)?;
+        entry.ask_again();
+        if *entry.phase.borrow() == Phase::Wanted {
+            self.due.insert(topic.clone());
+        }
+        Some(entry.phase.subscribe())
+    }
+
     pub(super) fn forget(&mut self, topic: &Topic) {
         self.topics.of_mut(topic.kind).remove(&topic.name);
         self.due.remove(topic);

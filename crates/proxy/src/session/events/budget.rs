@@ -40,7 +40,7 @@ impl Budget {
     }
 
     /// Tells how many bytes are taken.
-    pub(super) fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 

@@ -1,5 +1,5 @@
-//! The ids of events, `<stream>-<number>`: which stream of a session, and how far along it. They are handles within
-//! one session and say nothing in another.
+//! The ids of events, `<stream>-<number>`: which stream of a session, and how far along it. Each session numbers its
+//! streams from a random number on (`session.rs`), so an id says nothing in another session, nor after a restart.
 
 use std::{fmt, str::FromStr};
 
@@ -56,7 +56,7 @@ impl fmt::Display for EventId {
             StreamKind::Call => 'c',
             StreamKind::Standing => 's',
         };
-        write!(f, "{kind}{}-{}", self.stream.number, self.number)
+        write!(f, "{kind}{:x}-{}", self.stream.number, self.number)
     }
 }
 
@@ -70,8 +70,8 @@ impl FromStr for EventId {
             Some("s") => StreamKind::Standing,
             Some(_) | None => return Err(NoEventId),
         };
-        let read = |digits: &str| digits.parse().map_err(|_| NoEventId);
-        Ok(StreamId::new(kind, read(&stream[1..])?).event(read(number)?))
+        let stream = u64::from_str_radix(&stream[1..], 16).map_err(|_| NoEventId)?;
+        Ok(StreamId::new(kind, stream).event(number.parse().map_err(|_| NoEventId)?))
     }
 }
 
@@ -82,10 +82,14 @@ mod tests {
     #[test]
     fn ids_are_read_as_they_are_written() {
         for kind in [StreamKind::Call, StreamKind::Standing] {
-            let id = StreamId::new(kind, 12).event(u64::MAX);
-            assert_eq!(id.to_string().parse(), Ok(id));
+            for stream in [0, 12, u64::MAX] {
+                let id = StreamId::new(kind, stream).event(u64::MAX);
+                assert_eq!(id.to_string().parse(), Ok(id));
+            }
         }
-        for foreign in ["", "-", "c-1", "c1", "x1-1", "c1-", "c1-x", "ä1-1", "c1-18446744073709551616"] {
+        let long = ["c1-18446744073709551616", "c10000000000000000-1"];
+        for foreign in ["", "-", "c-1", "c1", "x1-1", "c1-", "c1-x", "cx-1", "ä1-1"].into_iter().chain(long)
+        {
             assert_eq!(foreign.parse::<EventId>(), Err(NoEventId), "{foreign}");
         }
     }

@@ -83,7 +83,7 @@ impl EventStream {
     }
 
     /// Returns the stream's id.
-    pub(super) const fn id(&self) -> StreamId {
+    pub(in crate::session) const fn id(&self) -> StreamId {
         self.id
     }
 
@@ -111,6 +111,14 @@ impl EventStream {
     /// Forgets the events that are kept.
     pub(super) fn forget(&self) {
         self.state.lock().log.clear();
+    }
+
+    /// Forgets the events that are kept of a quiet stream. One whose lock is held is just read, and so is not.
+    pub(super) fn forget_if_quiet(&self) {
+        let state = self.state.try_lock().filter(|state| state.quiet_since.is_some());
+        if let Some(mut state) = state {
+            state.log.clear();
+        }
     }
 
     fn read(

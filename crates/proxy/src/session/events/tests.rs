@@ -12,8 +12,13 @@ use super::{reader::Reader, *};
 type Sender = UnboundedSender<std::io::Result<Piece>>;
 type Source = Pin<Box<dyn futures_util::Stream<Item = std::io::Result<Piece>> + Send>>;
 
+/// The number of the first stream; the one after the next begins anew.
+const FIRST: u64 = u64::MAX - 1;
+
 fn streams() -> EventStreams {
-    EventStreams::within(Budget::new(ALL_BYTES))
+    let mut streams = EventStreams::starting_at(FIRST);
+    streams.keep_within(Budget::new(ALL_BYTES));
+    streams
 }
 
 fn source() -> (Sender, Source) {
@@ -147,7 +152,7 @@ async fn a_large_answer_goes_on_in_its_middle_while_it_fits() {
 
 #[tokio::test]
 async fn without_room_a_stream_cannot_be_taken_up_and_says_so() {
-    let streams = EventStreams::default();
+    let streams = EventStreams::starting_at(FIRST);
     let (sender, source) = source();
     let stream = streams.open(StreamKind::Call, Some(7.into()));
     sender.send(Ok(message(1))).unwrap();
@@ -200,4 +205,31 @@ async fn streams_are_bounded_and_forgotten() {
     assert_eq!((known(over.last().unwrap()), taken()), (false, 0));
     drop((sender, reader));
     assert!(streams.find(StreamId::new(StreamKind::Standing, 1).event(0)).is_none(), "of another kind");
+}
+
+#[tokio::test]
+async fn a_waiting_message_gets_the_room_of_streams_that_are_over() {
+    let streams = streams();
+    let mut open = Vec::new();
+    for _ in 0..4 {
+        let (sender, source) = source();
+        let stream = streams.open(StreamKind::Call, Some(1.into()));
+        open.push((sender, stream.begin(source, Greeting::None, Leaving::End), stream));
+    }
+    for (sender, reader, _) in &mut open {
+        sender.send(Ok(message(1))).unwrap();
+        sender.send(Ok(last(&"x".repeat(240_000)))).unwrap();
+        assert_eq!((next(reader).await.unwrap().0, next(reader).await.unwrap().0), (1, 2));
+    }
+    let taken = || streams.own().taken();
+    let before = taken();
+    assert!(before > 4 * 240_000 && streams.room(SESSION_BYTES - 4 * 240_000).is_err(), "{before}");
+    assert_eq!(taken(), before, "those that live keep their own");
+    for over in open.split_off(1) {
+        drop(over);
+    }
+    assert!(streams.room(SESSION_BYTES / 2).is_ok());
+    assert!((240_000..250_000).contains(&taken()), "{}", taken());
+    assert!(streams.room(SESSION_BYTES).is_err());
+    assert!(EventStreams::starting_at(FIRST).room(usize::MAX).is_ok(), "a session that shares nothing");
 }

@@ -36,6 +36,23 @@ impl CancelGuard {
         self.is_armed.store(false, Ordering::Relaxed);
     }
 
+    /// Cancels the request now: it may have arrived, and its answer cannot. A modern server sees that by itself, for the
+    /// connection is lost with it.
+    pub(super) fn call_off(&self) {
+        if self.is_armed.swap(false, Ordering::Relaxed) {
+            self.tell();
+        }
+    }
+
+    /// Tells a legacy server that the answer is not waited for.
+    fn tell(&self) {
+        if let Some(home) = self.home.clone() {
+            let params = format!(r#"{{"requestId":{},"reason":"the caller no longer waits"}}"#, self.id);
+            let notification = encode::notification("notifications/cancelled", Some(params.as_bytes()));
+            self.connection.tell_later(home, notification.into());
+        }
+    }
+
     fn counters(&self) -> &Counters {
         &self.connection.counters
     }
@@ -47,10 +64,6 @@ impl Drop for CancelGuard {
             return;
         }
         self.counters().cancelled.add_one();
-        if let Some(home) = self.home.take() {
-            let params = format!(r#"{{"requestId":{},"reason":"the caller no longer waits"}}"#, self.id);
-            let notification = encode::notification("notifications/cancelled", Some(params.as_bytes()));
-            self.connection.tell_later(home, notification.into());
-        }
+        self.tell();
     }
 }

@@ -29,14 +29,27 @@ const FAREWELL_TIME: Duration = Duration::from_secs(2);
 /// Sessions that are ended at once.
 const FAREWELLS_AT_ONCE: usize = 16;
 
+/// What became of an errand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    Begun,
+    /// There are as many as there may be.
+    NoRoom,
+    /// The whole gateway goes down.
+    TooLate,
+}
+
 impl HttpConnection {
-    /// Sends a message that wants no answer, in the background.
+    /// Sends a message that wants no answer, in the background. What finds no room is counted as dropped.
     pub(super) fn tell_later(self: &Arc<Self>, home: Home, message: Bytes) {
         let connection = Arc::clone(self);
-        self.run_errand(PATIENCE, async move {
+        let fate = self.run_errand(PATIENCE, async move {
             // Who cannot be told is gone, and will not act on it.
             let _ = connection.tell(&home, message).await;
         });
+        if fate == Fate::NoRoom {
+            self.counters.dropped_notifications.add_one();
+        }
     }
 
     /// Reads a stream to its end, so that its connection can be used again.
@@ -81,14 +94,19 @@ impl HttpConnection {
 
     /// Runs something in the background if there is room for it, until the connection is closed. Outside a runtime, or
     /// in one that ends, it is not done. An errand that dies leaves nothing behind.
-    pub(super) fn run_errand(&self, patience: Duration, errand: impl Future<Output = ()> + Send + 'static) {
-        let Ok(room) = Arc::clone(&self.errands).try_acquire_owned() else { return };
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    pub(super) fn run_errand(
+        &self,
+        patience: Duration,
+        errand: impl Future<Output = ()> + Send + 'static,
+    ) -> Fate {
+        let Ok(room) = Arc::clone(&self.errands).try_acquire_owned() else { return Fate::NoRoom };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return Fate::TooLate };
         let closing = self.closing.clone();
         let errand = async move {
             let _ = closing.run_until_cancelled(tokio::time::timeout(patience, errand)).await;
             drop(room);
         };
         self.tasks.spawn_on(errand, &runtime);
+        Fate::Begun
     }
 }

@@ -18,15 +18,18 @@ use super::{
     json::MAX_ERROR_BYTES,
     progress::ProgressToken,
     scope::Scope,
-    session::{Home, Owner, Session},
+    session::{Caller, Home, Owner, Session},
 };
-use crate::{CallError, Event, SharedSession, transports::Exchange};
+use crate::{CallError, Event, transports::Exchange};
 
 /// Room for what stands around the parameters in a request.
 const ENVELOPE_BYTES: usize = 96;
 /// How often a request opens a new session because the server has forgotten the one before; it was not looked at then.
-/// A server that forgets every one has no sessions worth the name.
+/// More than once, because many callers may see a fresh session forgotten again; a server that forgets every one has no
+/// sessions worth the name.
 const MAX_REOPENINGS: u32 = 4;
+/// How many of these may follow a refusal that only probably means that.
+const MAX_REOPENINGS_ON_SUSPICION: u32 = 1;
 /// The code that legacy servers give, with status 400 and no id, to a session they do not know.
 const LEGACY_REFUSAL: i64 = -32000;
 
@@ -56,7 +59,8 @@ impl HttpConnection {
     }
 
     /// Sends a legacy request in the session of its caller. If the server has forgotten the session, it has not
-    /// looked at the request either (specification, transports: session management), which is sent again.
+    /// looked at the request either (specification, transports: session management), which is sent again; where that is
+    /// only probable, not more than once.
     pub(super) async fn request_legacy(
         self: &Arc<Self>,
         exchange: &Exchange<'_>,
@@ -65,10 +69,11 @@ impl HttpConnection {
         let shared = exchange.params.progress_token().map(|_| id);
         let body = message(id, exchange, shared)?;
         let client = exchange.session;
-        let owner = exchange.principal.map(|principal| Owner::of(self.affinity, principal, client));
-        let mut reopened = 0;
+        let caller = exchange.principal.map(|principal| Caller { principal, client });
+        let owner = caller.map(|caller| Owner::of(self.affinity, caller.principal, client));
+        let mut reopenings = Reopenings::default();
         loop {
-            let home = self.home_for(owner.as_ref(), exchange.credential, client).await?;
+            let home = self.home_for(owner.as_ref(), exchange.credential, caller).await?;
             let scope =
                 Scope::new(id, token(id, exchange, Sharing::Session), Some(home.clone())).asking(client);
             let guard = CancelGuard::new(self, id, Some(home.clone()));
@@ -76,7 +81,7 @@ impl HttpConnection {
                 || Ok(self.fixed.behind(self.legacy_headers(Purpose::Post, &home)?, exchange.passed));
             let response = self.send_guarded(&guard, headers, &body).await;
             let (reply, session) = self.reply(scope, response, guard).await?;
-            if session == SessionState::Alive || reopened == MAX_REOPENINGS {
+            if !reopenings.admit(session) {
                 return Ok(reply);
             }
             self.sessions.forget(owner.as_ref(), &home.session);
@@ -84,7 +89,6 @@ impl HttpConnection {
                 self.inbox.session_renewed();
             }
             self.suspect_changes();
-            reopened += 1;
         }
     }
 
@@ -181,7 +185,8 @@ impl HttpConnection {
         self.fixed.legacy(purpose, home.credential.as_ref(), Some(session))
     }
 
-    /// Sends a request whose end is watched: what provably never left need not be cancelled.
+    /// Sends a request whose end is watched: what provably never left need not be cancelled, and what may have arrived
+    /// is, for the caller waits for it no more.
     async fn send_guarded(
         self: &Arc<Self>,
         guard: &CancelGuard,
@@ -189,8 +194,10 @@ impl HttpConnection {
         body: &Bytes,
     ) -> Result<Response<Incoming>, CallError> {
         let response = self.send(Method::POST, headers, body).await;
-        if response.is_err() {
-            guard.forget();
+        match &response {
+            Ok(_) => {}
+            Err(CallError::Unavailable { .. }) => guard.forget(),
+            Err(_) => guard.call_off(),
         }
         response
     }
@@ -247,15 +254,14 @@ impl HttpConnection {
         let has_session = scope.has_named_session();
         let refusal = self.refusal(response).await;
         guard.disarm();
-        let is_gone = has_session && refusal.is_about_the_session(scope.id_text());
-        let session = if is_gone { SessionState::Gone } else { SessionState::Alive };
+        let session = if has_session { refusal.session_state(scope.id_text()) } else { SessionState::Alive };
         match refusal.error {
             Some((_, error)) if refusal.status != StatusCode::UNAUTHORIZED => {
                 Ok((HttpReply::refused(self, scope, Ok(error)), session))
             }
             Some(_) | None => {
                 let status = self.status(refusal.status);
-                if is_gone {
+                if session != SessionState::Alive {
                     Ok((HttpReply::refused(self, scope, Err(status)), session))
                 } else {
                     Err(status)
@@ -293,16 +299,16 @@ impl HttpConnection {
         Ok(Home { session, credential: credential.cloned() })
     }
 
-    /// Returns the session of `owner` for a request of `client`, who is attached to it.
+    /// Returns the session of `owner` for a request of `caller`, who is noted as a user of it.
     async fn home_for(
         self: &Arc<Self>,
         owner: Option<&Owner>,
         credential: Option<&Credential>,
-        client: Option<&SharedSession>,
+        caller: Option<Caller<'_>>,
     ) -> Result<Home, CallError> {
-        let session = self.session(owner, credential, client).await?;
+        let session = self.session(owner, credential, caller).await?;
         let home = Home { session, credential: credential.cloned() };
-        if client.is_some() {
+        if caller.is_some_and(|caller| caller.client.is_some()) {
             self.attend(&home).await;
         }
         Ok(home)
@@ -316,20 +322,48 @@ const MAX_SESSION_ID_BYTES: usize = 1024;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SessionState {
     Alive,
+    /// The server says so as the specification has it.
     Gone,
+    /// The server has refused the request in a way that usually means that.
+    ProbablyGone,
+}
+
+/// How often the session of one request was opened anew.
+#[derive(Debug, Default)]
+struct Reopenings {
+    all: u32,
+    on_suspicion: u32,
+}
+
+impl Reopenings {
+    /// Tells whether the session is to be opened anew, and counts that.
+    const fn admit(&mut self, session: SessionState) -> bool {
+        match session {
+            SessionState::Alive => return false,
+            SessionState::Gone => {}
+            SessionState::ProbablyGone if self.on_suspicion == MAX_REOPENINGS_ON_SUSPICION => return false,
+            SessionState::ProbablyGone => self.on_suspicion += 1,
+        }
+        self.all += 1;
+        self.all <= MAX_REOPENINGS
+    }
 }
 
 impl Refusal {
-    /// Tells whether a request in a session was refused because the session is gone: status 404, or what servers
-    /// built after a widespread example answer, 400 with a code of their own. An error that names the request was
-    /// made by somebody who has read it, and is no such refusal.
-    fn is_about_the_session(&self, id: &[u8]) -> bool {
+    /// Tells what a refusal of a request in a session says about the session: status 404 says that it is gone, and what
+    /// servers built after a widespread example answer, 400 with a code of their own, that it probably is. An error that
+    /// names the request was made by somebody who has read it, and is no such refusal.
+    fn session_state(&self, id: &[u8]) -> SessionState {
         let names_request =
             |error: &(Option<RequestId>, Bytes)| error.0.as_ref().is_some_and(|named| named.as_json() == id);
         match (self.status, &self.error) {
-            (StatusCode::NOT_FOUND, error) => !error.as_ref().is_some_and(names_request),
-            (StatusCode::BAD_REQUEST, Some((None, error))) => code_of(error) == Some(LEGACY_REFUSAL),
-            _ => false,
+            (StatusCode::NOT_FOUND, error) if !error.as_ref().is_some_and(names_request) => {
+                SessionState::Gone
+            }
+            (StatusCode::BAD_REQUEST, Some((None, error))) if code_of(error) == Some(LEGACY_REFUSAL) => {
+                SessionState::ProbablyGone
+            }
+            _ => SessionState::Alive,
         }
     }
 }

@@ -13,7 +13,7 @@ use tokio::{join, time::timeout};
 use super::{
     HttpConnection,
     scope::deliver,
-    session::{Following, Home, LogLevel, Session, Told},
+    session::{Following, Home, LogLevel, Outcome, Session},
 };
 use crate::{CallError, News, SharedSession};
 
@@ -22,26 +22,32 @@ use crate::{CallError, News, SharedSession};
 const STREAM_WAIT: Duration = Duration::from_millis(300);
 /// How long a server may take to take note of a level. Requests wait for that.
 const LEVEL_TIME: Duration = Duration::from_secs(2);
+/// How long telling one level after the other may take, while others are wanted meanwhile.
+const LEVELS_TIME: Duration = Duration::from_secs(16);
 
 /// Notifications that are for the clients of a session and for nobody else.
 const FOR_CLIENTS: [&str; 2] = ["notifications/elicitation/complete", "notifications/tasks/status"];
 
 impl HttpConnection {
-    /// See [`Connection::tell`](crate::transports::Connection::tell).
+    /// See [`Connection::tell`](crate::transports::Connection::tell). In a session in which the server could take one
+    /// client for another, it hears nothing of roots, and of a level when the next call is made.
     pub(crate) fn tell_news(self: &Arc<Self>, client: &SharedSession, news: News) {
         if self.version().era() == Era::Modern {
             return;
         }
         for home in self.sessions.attended_by(client) {
-            match news {
-                News::LogLevel => {
-                    home.session.audience.judge_levels();
-                    self.attend_level(&home);
-                }
-                News::Roots => {
+            let audience = &home.session.audience;
+            if news == News::LogLevel {
+                audience.judge_levels();
+            }
+            match (news, audience.may_mean(client)) {
+                (News::LogLevel, true) => self.attend_level(&home),
+                (News::LogLevel, false) => {}
+                (News::Roots, true) => {
                     let changed = encode::notification("notifications/roots/list_changed", None);
                     self.tell_later(home, changed.into());
                 }
+                (News::Roots, false) => self.counters.dropped_notifications.add_one(),
             }
         }
     }
@@ -52,7 +58,7 @@ impl HttpConnection {
         let session = &home.session;
         let needs_stream =
             session.audience.following() != Following::Begun && !self.has_no_streams.load(Ordering::Relaxed);
-        if untold(session).is_none() && !needs_stream {
+        if !is_untold(session) && !needs_stream {
             return;
         }
         self.attend_level(home);
@@ -62,28 +68,35 @@ impl HttpConnection {
         join!(knows_level(session), is_followed(session));
     }
 
-    /// Sees to it that the server is told the level that the clients want.
+    /// Sees to it that the server is told the level that the clients want, in the background, and one after the other.
     pub(super) fn attend_level(self: &Arc<Self>, home: &Home) {
-        if let Some((told, level)) = untold(&home.session) {
-            self.tell_level(home, told, level);
+        let session = &home.session;
+        let Some(telling) = &session.telling else { return };
+        let Some(level) = telling.begin(|| session.audience.level()) else { return };
+        let turn = Turn { session: Arc::clone(session), is_over: false };
+        let (connection, home) = (Arc::clone(self), home.clone());
+        // Where there is no room, the turn ends with the errand: the level is told with the next request.
+        self.run_errand(LEVELS_TIME, async move { connection.tell_levels(&home, turn, level).await });
+    }
+
+    /// Tells the server a level, and then what else is wanted by the time it knows.
+    async fn tell_levels(self: &Arc<Self>, home: &Home, mut turn: Turn, first: LogLevel) {
+        let mut level = Some(first);
+        while let Some(telling) = level {
+            let outcome = self.tell_level(home, telling).await;
+            level = turn.next(outcome);
         }
     }
 
-    /// Tells the server the level, in the background, unless that is being done.
-    fn tell_level(self: &Arc<Self>, home: &Home, told: &Told, level: LogLevel) {
-        if !told.begin(level) {
-            return;
+    async fn tell_level(self: &Arc<Self>, home: &Home, level: LogLevel) -> Outcome {
+        let params = format!(r#"{{"level":"{}"}}"#, level.name());
+        let asking = self.ask(home, "logging/setLevel", params.as_bytes());
+        match timeout(LEVEL_TIME, asking).await {
+            Ok(Err(CallError::Unavailable { .. })) => Outcome::NotTold,
+            Ok(Err(CallError::Lost { .. })) => Outcome::Unknown,
+            // A server that does not want to know it, or says nothing, is not told again.
+            Ok(Ok(_) | Err(_)) | Err(_) => Outcome::Told,
         }
-        let (connection, telling) = (Arc::clone(self), Telling { home: home.clone(), level });
-        self.run_errand(LEVEL_TIME * 2, async move {
-            let params = format!(r#"{{"level":"{}"}}"#, level.name());
-            let asking = connection.ask(&telling.home, "logging/setLevel", params.as_bytes());
-            match timeout(LEVEL_TIME, asking).await {
-                Ok(Err(CallError::Unavailable { .. } | CallError::Lost { .. })) => {}
-                // A server that does not want to know it, or says nothing, is not told again.
-                Ok(Ok(_) | Err(_)) | Err(_) => telling.finish(),
-            }
-        });
     }
 
     /// Hands on a notification that is no part of a call: to the clients of the session, or to the gateway.
@@ -107,32 +120,34 @@ impl HttpConnection {
     }
 }
 
-/// A level that is being told. Dropped before that is finished, it will be told another time.
-struct Telling {
-    home: Home,
-    level: LogLevel,
+/// The turn to tell the server levels in a session. Dropped before all are told, they will be told another time.
+struct Turn {
+    session: Arc<Session>,
+    /// Whether nothing was left to be told; somebody else may have the next turn already.
+    is_over: bool,
 }
 
-impl Telling {
-    fn finish(&self) {
-        if let Some(told) = &self.home.session.told {
-            told.finish(self.level);
-        }
+impl Turn {
+    fn next(&mut self, outcome: Outcome) -> Option<LogLevel> {
+        let session = &self.session;
+        let level = session.telling.as_ref()?.next(outcome, || session.audience.level());
+        self.is_over = level.is_none();
+        level
     }
 }
 
-impl Drop for Telling {
+impl Drop for Turn {
     fn drop(&mut self) {
-        if let Some(told) = &self.home.session.told {
-            told.give_up(self.level);
+        if let (false, Some(telling)) = (self.is_over, &self.session.telling) {
+            telling.give_up();
         }
     }
 }
 
 /// Waits until the server is not just being told a level, for a bounded time.
 async fn knows_level(session: &Session) {
-    if let Some(told) = &session.told {
-        let _ = timeout(LEVEL_TIME, told.settled()).await;
+    if let Some(telling) = &session.telling {
+        let _ = timeout(LEVEL_TIME, telling.settled()).await;
     }
 }
 
@@ -143,8 +158,8 @@ async fn is_followed(session: &Session) {
     }
 }
 
-/// Returns the level that the server ought to know and does not.
-fn untold(session: &Session) -> Option<(&Told, LogLevel)> {
-    let (told, level) = (session.told.as_ref()?, session.audience.level()?);
-    (told.known() != Some(level)).then_some((told, level))
+/// Tells whether there is a level that the server ought to know and does not.
+fn is_untold(session: &Session) -> bool {
+    let wanted = session.audience.level();
+    wanted.is_some() && session.telling.as_ref().is_some_and(|telling| telling.known() != wanted)
 }

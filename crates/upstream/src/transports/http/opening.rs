@@ -18,37 +18,37 @@ use super::{
     headers::Purpose,
     progress::ProgressToken,
     scope::Scope,
-    session::{Audience, Found, Home, Introduced, Opened, Owner, Session},
+    session::{Audience, Caller, Found, Home, Introduced, Opened, Owner, Session},
 };
-use crate::{CallError, Event, Payload, SharedSession};
+use crate::{CallError, Event, Payload};
 
 /// How long opening a session may take.
 const OPENING_TIME: Duration = Duration::from_secs(30);
 
 impl HttpConnection {
-    /// Returns the session of `owner`, opening it if there is none; `client` is attached to it. Cancel safe: an opening
-    /// that was begun goes on.
+    /// Returns the session of `owner`, opening it if there is none, for use by `caller`; none if it is not to be used
+    /// for anybody. Cancel safe: an opening that was begun goes on.
     pub(super) async fn session(
         self: &Arc<Self>,
         owner: Option<&Owner>,
         credential: Option<&Credential>,
-        client: Option<&SharedSession>,
+        caller: Option<Caller<'_>>,
     ) -> Opened {
-        let admit = |audience: &Audience| client.into_iter().for_each(|client| audience.admit(client));
+        let welcome = |audience: &Audience| caller.into_iter().for_each(|caller| audience.welcome(caller));
         let (found, evicted) = self.sessions.find(owner, credential, Instant::now());
         self.end_later(evicted);
         let mut announcement = match found {
             Found::Open(session) => {
-                admit(&session.audience);
+                welcome(&session.audience);
                 return Ok(session);
             }
             Found::Full => return Err(self.unavailable("it has as many sessions as it may have")),
             Found::Opening(announcement, audience) => {
-                admit(&audience);
+                welcome(&audience);
                 announcement
             }
             Found::Absent(announce, audience) => {
-                admit(&audience);
+                welcome(&audience);
                 let announcement = announce.subscribe();
                 self.start_opening(audience, credential.cloned(), announce);
                 announcement

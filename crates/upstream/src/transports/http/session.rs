@@ -1,11 +1,14 @@
 //! One session at a legacy server, with what belongs to it alone: its name, its revision, what the server asks in it.
-//! All sessions of a server are in `session/table`, whose they are says `session/owner`, who listens `session/audience`.
+//! All sessions of a server are in `session/table`, whose they are says `session/owner`, who listens `session/audience`,
+//! whom the server can mean where everybody listens `session/users`, which log level it knows `session/telling`.
 
 mod audience;
 mod level;
 mod owner;
 mod questions;
 mod table;
+mod telling;
+mod users;
 
 use std::{
     sync::Arc,
@@ -22,6 +25,8 @@ pub(super) use self::{
     audience::{Audience, Following},
     owner::Owner,
     table::{Found, Opened, Sessions},
+    telling::{Outcome, Telling},
+    users::Caller,
 };
 pub(in crate::transports) use self::{
     level::{LogLevel, Told},
@@ -40,7 +45,7 @@ pub(super) struct Session {
     /// What the server asks in it and is not answered yet.
     pub(super) questions: Questions,
     /// Which log level the server knows; none if it takes no level.
-    pub(super) told: Option<Told>,
+    pub(super) telling: Option<Telling>,
     /// The revision agreed on in it; none in the session whose revision the handshake fixes.
     version: Option<Version>,
     last_used: Mutex<Instant>,
@@ -73,18 +78,18 @@ impl Session {
     /// Makes the session of `audience`.
     pub(super) fn of(audience: Arc<Audience>, introduced: Introduced) -> Arc<Self> {
         let Introduced { id, version, has_logging } = introduced;
-        Self::new(id, Some(version), has_logging.then(Told::default), audience)
+        Self::new(id, Some(version), has_logging.then(Telling::default), audience)
     }
 
     fn new(
         id: Option<HeaderValue>,
         version: Option<Version>,
-        told: Option<Told>,
+        telling: Option<Telling>,
         audience: Arc<Audience>,
     ) -> Arc<Self> {
         let last_used = Mutex::new(Instant::now());
         let (questions, over) = (Questions::default(), CancellationToken::new());
-        Arc::new(Self { id, audience, questions, told, version, last_used, over })
+        Arc::new(Self { id, audience, questions, telling, version, last_used, over })
     }
 
     /// Returns the revision to speak in it; `usual` is what the handshake fixed for the server.

@@ -168,7 +168,7 @@ impl Follower {
             return Ok(true);
         }
         match timeout(PING_TIME, self.connection.ask(home, "ping", b"{}")).await {
-            Ok(Ok(SessionState::Gone)) => Ok(false),
+            Ok(Ok(SessionState::Gone | SessionState::ProbablyGone)) => Ok(false),
             Ok(Ok(SessionState::Alive) | Err(CallError::Status { .. })) => Ok(true),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(self.connection.unavailable("it does not answer")),

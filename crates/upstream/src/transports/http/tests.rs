@@ -11,4 +11,5 @@ mod listening;
 mod relaying;
 mod session_streams;
 mod sessions;
+mod shared_sessions;
 pub(in crate::transports) mod stage;

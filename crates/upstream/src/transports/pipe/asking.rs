@@ -1,6 +1,7 @@
 //! What a legacy server asks (specification 2025-11-25, client features). Nothing in a request of a server says for
-//! whom it is: with one call in flight whose client can be asked it is that call's, with none it is for the one client
-//! there is. Otherwise nobody is asked, and calls of clients that can be asked go one by one from then on.
+//! whom it is: with one call in flight whose client can be asked it is that call's if the others in flight are of the same
+//! client, with none it is for the one client there is. Otherwise nobody is asked. Where several could have been, calls
+//! of clients that can be asked go one by one from then on. Calls that were given up count as long as they may go on.
 
 use std::sync::{
     Arc,
@@ -38,7 +39,7 @@ impl Pipe {
                 Some(_) | None => self.refuse(&request),
             },
             Askable::Anybody => {
-                self.turns.one_at_a_time();
+                self.go_one_by_one();
                 self.refuse(&request);
             }
             Askable::Nobody => self.refuse(&request),
@@ -47,8 +48,8 @@ impl Pipe {
     }
 
     fn asked_outside_calls(self: &Arc<Self>, request: Request) {
-        let client = self.clients.only().filter(|client| client.capabilities().allow(&request.method));
-        match client {
+        let client = self.the_client();
+        match client.filter(|client| client.capabilities().allow(&request.method)) {
             Some(client) => {
                 let bytes = request.method.len() + request.params.as_ref().map_or(0, Bytes::len);
                 if let Some(question) = self.question(request, None) {
@@ -67,6 +68,7 @@ impl Pipe {
     /// any. `None` when too much is asked already, which is answered here, or the same is.
     fn question(self: &Arc<Self>, request: Request, call: Option<u64>) -> Option<ServerRequest> {
         let Request { id, method, params } = request;
+        let credential = call.and_then(|call| self.pending.find(call)?.credential().cloned());
         let is_settled = Arc::new(AtomicBool::new(false));
         let asked = ServerRequest::new(method, params, {
             // A question may outlive the connection, which it must not keep.
@@ -74,7 +76,7 @@ impl Pipe {
             let is_settled = Arc::clone(&is_settled);
             move |body| {
                 if let (false, Some(pipe)) = (is_settled.swap(true, Ordering::AcqRel), pipe.upgrade()) {
-                    pipe.say(answer(&id, &body));
+                    pipe.say_for(answer(&id, &body), credential.as_ref());
                 }
             }
         });

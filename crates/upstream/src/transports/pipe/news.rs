@@ -1,34 +1,52 @@
 //! What a server is told about the clients outside calls: the log level they want, that their roots are others
-//! (specification 2025-11-25, logging, roots). A server of the modern era is told with each request.
+//! (specification 2025-11-25, logging, roots). A server of the modern era is told with each request. Only clients that
+//! have called the server have news for it: of the others it knows nothing, and must not learn of them by chance.
 
 use std::sync::{Arc, atomic::Ordering};
 
+use domain::PrincipalKey;
 use protocol::{Era, encode};
 
 use super::{Pipe, slot::Slot};
 use crate::{News, SharedSession};
 
 impl Pipe {
-    /// See [`Connection::tell`](crate::transports::Connection::tell).
+    /// See [`Connection::tell`](crate::transports::Connection::tell). The level of a client that has not called yet is
+    /// told when it does.
     pub(in crate::transports) fn tell_news(&self, client: &SharedSession, news: News) {
-        self.clients.admit(client);
-        if self.version().era() == Era::Modern {
+        if !self.clients.know(client) || self.version().era() == Era::Modern {
             return;
         }
         match news {
             News::LogLevel => self.tell_level(),
-            // Among several clients the server would not know whose roots are others.
-            News::Roots => {
-                if self.clients.only().is_some_and(|only| only.capabilities().allow("roots/list")) {
-                    self.say(encode::notification("notifications/roots/list_changed", None));
-                }
-            }
+            News::Roots => self.tell_roots(client),
         }
     }
 
-    /// Remembers a client that calls.
-    pub(super) fn welcome(&self, client: &SharedSession) {
-        if self.clients.admit(client) && client.log_level().is_some() && self.version().era() == Era::Legacy {
+    /// Tells the server that the roots of the one client are others. Among several it would not know whose.
+    fn tell_roots(&self, client: &SharedSession) {
+        if !client.capabilities().allow("roots/list") {
+            return;
+        }
+        match self.the_client() {
+            Some(only) if only.number() == client.number() => {
+                self.say(encode::notification("notifications/roots/list_changed", None));
+            }
+            Some(_) | None => self.counters.dropped_notifications.add_one(),
+        }
+    }
+
+    /// Returns the one client that the server can mean with what is outside calls, if that is certain: nobody else uses
+    /// the connection, and no call of anybody else may still go on.
+    pub(super) fn the_client(&self) -> Option<SharedSession> {
+        self.clients.only().filter(|client| self.pending.is_alone(client.number()))
+    }
+
+    /// Remembers who calls, before the server hears of it.
+    pub(super) fn welcome(&self, principal: &PrincipalKey, client: Option<&SharedSession>) {
+        let is_new = self.clients.note(principal, client);
+        let wants_level = client.is_some_and(|client| client.log_level().is_some());
+        if is_new && wants_level && self.version().era() == Era::Legacy {
             self.tell_level();
         }
     }

@@ -1,11 +1,17 @@
 //! The calls that wait for an answer, by the id under which they were sent. An answer takes its call out, so that
-//! each call has one answer at most.
+//! each call has one answer at most. Whom a server can mean is told from them, and from those that nobody waits for any
+//! more (`pipe/abandoned`).
 
 use std::{collections::HashMap, sync::Arc};
 
 use parking_lot::Mutex;
+use tokio::time::Instant;
 
-use super::{slot::Slot, turns::Turn};
+use super::{
+    abandoned::{ABANDONED_TIME, Abandoned, AbandonedCall},
+    slot::Slot,
+    turns::Turn,
+};
 
 /// The calls in flight at one server.
 #[derive(Default)]
@@ -14,24 +20,25 @@ pub(super) struct Pending(Mutex<Table>);
 #[derive(Default)]
 struct Table {
     calls: HashMap<u64, Call>,
+    abandoned: Abandoned,
     ended: Option<Arc<str>>,
 }
 
 struct Call {
     slot: Arc<Slot>,
     /// Its end lets the next interactive call begin.
-    _turn: Option<Turn>,
+    turn: Option<Turn>,
 }
 
 /// Which caller a server may mean with what it asks.
 pub(super) enum Askable {
-    /// No caller's call is in flight.
+    /// No caller waits for a call.
     Idle,
-    /// Those who call cannot be asked anything.
+    /// It cannot be told whom the server means, or whoever it means cannot be asked.
     Nobody,
     /// This one call.
     Call(u64, Arc<Slot>),
-    /// One of several.
+    /// One of several whose clients can be asked.
     Anybody,
 }
 
@@ -45,7 +52,7 @@ impl Pending {
         match &table.ended {
             Some(reason) => Err(Arc::clone(reason)),
             None => {
-                table.calls.insert(id, Call { slot: Arc::clone(slot), _turn: turn });
+                table.calls.insert(id, Call { slot: Arc::clone(slot), turn });
                 Ok(())
             }
         }
@@ -58,37 +65,86 @@ impl Pending {
         Some(call.slot)
     }
 
+    /// Takes out a call that the server may go on with, and remembers that it may. A request of the gateway itself
+    /// asks nobody anything and is not remembered.
+    pub(super) fn abandon(&self, id: u64, now: Instant) -> Option<Arc<Slot>> {
+        let mut table = self.0.lock();
+        let Call { slot, turn } = table.calls.remove(&id)?;
+        let gone = slot.is_callers().then(|| {
+            let (client, is_interactive) = (slot.client_number(), slot.is_interactive());
+            table.abandoned.add(AbandonedCall {
+                id,
+                client,
+                is_interactive,
+                turn,
+                until: now + ABANDONED_TIME,
+            })
+        });
+        drop(table);
+        // Turns end when the lock is gone.
+        drop(gone);
+        Some(slot)
+    }
+
+    /// Notes that the server is done with a call that nobody waits for, if it is one.
+    pub(super) fn answered_late(&self, id: u64) {
+        let answered = self.0.lock().abandoned.answered(id);
+        drop(answered);
+    }
+
+    /// Forgets abandoned calls that have counted long enough. Returns when there will be the next such one.
+    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
+        let mut table = self.0.lock();
+        let expired = table.abandoned.expire(now);
+        let next = table.abandoned.next_expiry();
+        drop(table);
+        drop(expired);
+        next
+    }
+
+    /// Takes what turns the client with this number has left in calls that it abandoned.
+    pub(super) fn take_turns(&self, client: u64) -> Option<Turn> {
+        let turns = self.0.lock().abandoned.take_turns(client);
+        turns.into_iter().reduce(|mut turn, more| {
+            turn.merge(more);
+            turn
+        })
+    }
+
     /// Finds a call that goes on waiting.
     pub(super) fn find(&self, id: u64) -> Option<Arc<Slot>> {
         self.0.lock().calls.get(&id).map(|call| Arc::clone(&call.slot))
     }
 
-    /// Finds the one call of a caller that is in flight; `None` when there are none or several.
+    /// Finds the one call of a caller that is in flight; `None` when there are none or several, or one of somebody else
+    /// may go on.
     pub(super) fn only_call(&self) -> Option<Arc<Slot>> {
-        let table = self.0.lock();
+        let (table, now) = (self.0.lock(), Instant::now());
         let mut calls = table.callers();
-        calls.next().filter(|_| calls.next().is_none()).map(|(_, slot)| Arc::clone(slot))
+        let (_, slot) = calls.next().filter(|_| calls.next().is_none())?;
+        table.abandoned.are_all_of(slot.client_number(), now).then(|| Arc::clone(slot))
     }
 
-    /// Tells whether nobody calls but the client with this number.
+    /// Tells whether nobody calls but the client with this number, and no call of anybody else may go on.
     pub(super) fn is_alone(&self, client: u64) -> bool {
-        let table = self.0.lock();
-        table.callers().all(|(_, slot)| slot.client().is_some_and(|calling| calling.number() == client))
+        self.0.lock().is_alone(client, Instant::now())
     }
 
     /// Finds the caller whom the server may ask something.
     pub(super) fn askable(&self) -> Askable {
-        let table = self.0.lock();
-        let mut found = Askable::Idle;
-        for (id, slot) in table.callers() {
-            found = match found {
-                Askable::Call(..) if slot.is_interactive() => return Askable::Anybody,
-                _ if slot.is_interactive() => Askable::Call(id, Arc::clone(slot)),
-                Askable::Idle => Askable::Nobody,
-                Askable::Nobody | Askable::Call(..) | Askable::Anybody => found,
-            };
+        let (table, now) = (self.0.lock(), Instant::now());
+        let mut interactive = table.callers().filter(|(_, slot)| slot.is_interactive());
+        let (id, slot) = match (interactive.next(), interactive.next()) {
+            (Some(_), Some(_)) => return Askable::Anybody,
+            (Some(call), None) => call,
+            (None, _) if table.callers().next().is_none() => return Askable::Idle,
+            (None, _) => return Askable::Nobody,
+        };
+        match slot.client_number() {
+            Some(client) if table.is_alone(client, now) => Askable::Call(id, Arc::clone(slot)),
+            Some(client) if table.abandoned.have_interactive_of_others(client, now) => Askable::Anybody,
+            Some(_) | None => Askable::Nobody,
         }
-        found
     }
 
     /// Refuses calls from now on, with this reason unless there is one already, and returns those in flight.
@@ -96,7 +152,9 @@ impl Pending {
         let mut table = self.0.lock();
         table.ended.get_or_insert_with(|| Arc::clone(reason));
         let calls = std::mem::take(&mut table.calls);
+        let abandoned = table.abandoned.clear();
         drop(table);
+        drop(abandoned);
         calls.into_values().map(|call| call.slot).collect()
     }
 }
@@ -105,5 +163,10 @@ impl Table {
     fn callers(&self) -> impl Iterator<Item = (u64, &Arc<Slot>)> {
         let calls = self.calls.iter().map(|(id, call)| (*id, &call.slot));
         calls.filter(|(_, slot)| slot.is_callers())
+    }
+
+    fn is_alone(&self, client: u64, now: Instant) -> bool {
+        self.callers().all(|(_, slot)| slot.client_number() == Some(client))
+            && self.abandoned.are_all_of(Some(client), now)
     }
 }

@@ -45,6 +45,7 @@ impl Pipe {
     fn answer(&self, response: Response) {
         let id = response.id.as_ref().and_then(number);
         let Some((id, slot)) = id.and_then(|id| Some((id, self.pending.remove(id)?))) else {
+            id.into_iter().for_each(|id| self.pending.answered_late(id));
             return self.counters.stray_answers.add_one();
         };
         self.questions.settle_call(id);
@@ -70,16 +71,19 @@ impl Pipe {
         }
     }
 
-    /// Hands a notification to the one client there is, if nobody else can be meant.
+    /// Hands a notification to the one client there is, if nobody else can be meant. Otherwise no client hears it, only
+    /// the gateway itself.
     fn tell_client(&self, method: Box<str>, params: Option<Bytes>) {
-        let client = self.clients.only().filter(|client| self.pending.is_alone(client.number()));
-        match client {
+        match self.the_client() {
             Some(client) => {
                 let bytes = method.len() + params.as_ref().map_or(0, Bytes::len);
                 let said = Untrusted::new(Said::Notification { method, params });
                 client.hear(&self.server, said, bytes);
             }
-            None => self.inbox.deliver(Incoming { method, params }),
+            None => {
+                self.counters.dropped_notifications.add_one();
+                self.inbox.deliver(Incoming { method, params });
+            }
         }
     }
 

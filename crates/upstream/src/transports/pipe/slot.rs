@@ -6,6 +6,7 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
+use domain::Credential;
 use parking_lot::Mutex;
 
 use super::super::Exchange;
@@ -28,6 +29,8 @@ pub(super) struct Slot {
     /// Its caller's session, if it has one.
     client: Option<SharedSession>,
     is_interactive: bool,
+    /// What authorizes the call, and with it all that is said about it.
+    credential: Option<Credential>,
     state: Mutex<State>,
 }
 
@@ -47,8 +50,14 @@ impl Slot {
             is_callers: exchange.principal.is_some(),
             is_interactive: !BRIEF.contains(&exchange.method) && client.as_ref().is_some_and(can_ask),
             client,
+            credential: exchange.credential.cloned(),
             state: Mutex::default(),
         }
+    }
+
+    /// Returns what authorizes the call.
+    pub(super) const fn credential(&self) -> Option<&Credential> {
+        self.credential.as_ref()
     }
 
     /// Makes the place of a request of the gateway whose answer nobody reads.
@@ -58,6 +67,7 @@ impl Slot {
             is_callers: false,
             client: None,
             is_interactive: false,
+            credential: None,
             state: Mutex::default(),
         }
     }
@@ -75,6 +85,11 @@ impl Slot {
     /// Returns the session of the caller, if it has one.
     pub(super) const fn client(&self) -> Option<&SharedSession> {
         self.client.as_ref()
+    }
+
+    /// Returns the number of the caller's session, if it has one.
+    pub(super) fn client_number(&self) -> Option<u64> {
+        self.client.as_ref().map(|client| client.number())
     }
 
     /// Tells whether the server may ask the caller something during the call.

@@ -15,9 +15,9 @@ use super::super::{
     http::{BadHeader, Client, Failure, Fixed, Purpose},
     pipe::Way,
 };
-use crate::{CallError, instances::Instances};
+use crate::{CallError, instances::Instances, metrics::Counters};
 
-/// Messages beside calls that are on their way at once. What finds no room is not sent: only a server that takes
+/// Messages beside calls that are on their way at once. What finds no room is not sent, and counted: only a server that takes
 /// nothing and asks without end gets there.
 const MAX_ERRANDS: usize = 512;
 /// How long the server may take to accept a message beside calls, which may hold images.
@@ -40,6 +40,7 @@ struct Inner {
     target: Uri,
     errands: Arc<Semaphore>,
     tasks: TaskTracker,
+    counters: Arc<Counters>,
     closing: CancellationToken,
 }
 
@@ -50,6 +51,7 @@ pub(super) struct Unaddressed {
     pub(super) fixed: Fixed,
     pub(super) instances: Arc<Instances>,
     pub(super) tasks: TaskTracker,
+    pub(super) counters: Arc<Counters>,
     pub(super) closing: CancellationToken,
 }
 
@@ -78,9 +80,19 @@ impl Unaddressed {
 
     /// Has messages go to `target`.
     pub(super) fn addressed(self, target: Uri) -> Poster {
-        let Self { server, client, fixed, instances, tasks, closing } = self;
+        let Self { server, client, fixed, instances, tasks, counters, closing } = self;
         let errands = Arc::new(Semaphore::new(MAX_ERRANDS));
-        Poster(Arc::new(Inner { server, client, fixed, instances, target, errands, tasks, closing }))
+        Poster(Arc::new(Inner {
+            server,
+            client,
+            fixed,
+            instances,
+            target,
+            errands,
+            tasks,
+            counters,
+            closing,
+        }))
     }
 
     async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, CallError> {
@@ -152,10 +164,10 @@ impl Poster {
         }
     }
 
-    async fn post_with_patience(&self, message: Bytes) {
+    async fn post_with_patience(&self, message: Bytes, credential: Option<&Credential>) {
         for pause in ATTEMPTS {
             tokio::time::sleep(pause).await;
-            let posted = timeout(PATIENCE, self.post(message.clone(), None, 0)).await;
+            let posted = timeout(PATIENCE, self.post(message.clone(), credential, 0)).await;
             // Only what certainly has not arrived is brought again.
             if !matches!(posted, Ok(Err(NotTaken::Unreachable(_)))) {
                 return;
@@ -176,13 +188,21 @@ impl Inner {
 impl Way for Poster {
     /// Messages overtake one another.
     fn say(&self, message: Vec<u8>) {
-        let Ok(room) = Arc::clone(&self.0.errands).try_acquire_owned() else { return };
+        self.say_for(message, None);
+    }
+
+    /// What finds no room is counted as dropped.
+    fn say_for(&self, message: Vec<u8>, credential: Option<&Credential>) {
+        let Ok(room) = Arc::clone(&self.0.errands).try_acquire_owned() else {
+            return self.0.counters.dropped_notifications.add_one();
+        };
         // Outside a runtime, or in one that ends, the whole gateway goes down.
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        let (poster, closing) = (self.clone(), self.0.closing.clone());
+        let (poster, closing, credential) = (self.clone(), self.0.closing.clone(), credential.cloned());
         // If this task died, the server would not hear this one message.
         let errand = async move {
-            let _ = closing.run_until_cancelled(poster.post_with_patience(message.into())).await;
+            let posting = poster.post_with_patience(message.into(), credential.as_ref());
+            let _ = closing.run_until_cancelled(posting).await;
             drop(room);
         };
         self.0.tasks.spawn_on(errand, &runtime);
@@ -207,5 +227,19 @@ async fn drain(mut body: Incoming) {
     let mut drained = 0;
     while let (true, Some(Ok(frame))) = (drained < MAX_DRAINED_BYTES, body.frame().await) {
         drained += frame.data_ref().map_or(0, Bytes::len);
+    }
+}
+
+#[cfg(test)]
+impl Poster {
+    /// Takes all the room there is for messages beside calls.
+    pub(super) async fn all_room(&self) -> tokio::sync::OwnedSemaphorePermit {
+        let most = u32::try_from(MAX_ERRANDS).unwrap();
+        Arc::clone(&self.0.errands).acquire_many_owned(most).await.unwrap()
+    }
+
+    /// Returns how many messages found no room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.0.counters.values().dropped_notifications
     }
 }

@@ -26,6 +26,7 @@ use crate::{
     CallError, Event, Payload,
     config::{ServerConfig, TransportSettings},
     inbox::Mail,
+    transports::Exchange,
 };
 
 /// Writes the server's stream.
@@ -146,6 +147,39 @@ async fn what_the_server_asks_is_answered_by_post() {
     question.answer(protocol::ResponseBody::Result(Bytes::from_static(b"{\n}")));
     let answer = line.server.sees(|seen| seen.json()["id"] == "q").await;
     assert_eq!(answer.json()["result"], json!({}));
+}
+
+#[tokio::test]
+async fn what_belongs_to_a_call_goes_with_its_credential() {
+    let line = line(accept).await;
+    let ((client, _ears), who) = (client(r#"{"sampling":{}}"#), principal("a"));
+    let (session, credential) = (shared(&client), credential("callers"));
+    let exchange = Exchange { credential: Some(&credential), ..call_of(&ECHO, &who, &session) };
+    let mut reply = line.connection.request(&exchange).await.unwrap();
+    line.says(r#"{"jsonrpc":"2.0","id":"q","method":"sampling/createMessage","params":{}}"#).await;
+    let Ok(Event::Request(question)) = next(&mut reply).await else { panic!("a question") };
+    question.answer(protocol::ResponseBody::Result(Bytes::from_static(b"{}")));
+    let answer = line.server.sees(|seen| seen.json()["id"] == "q").await;
+    assert_eq!(answer.header("authorization"), "Bearer callers");
+    drop(reply);
+    let cancelled = line.server.sees(|seen| seen.rpc() == "notifications/cancelled").await;
+    assert_eq!(cancelled.header("authorization"), "Bearer callers");
+    line.says(r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#).await;
+    let pong = line.server.sees(|seen| seen.json()["id"] == "p").await;
+    assert_eq!(pong.header("authorization"), "Bearer own");
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_counted() {
+    let line = line(accept).await;
+    let _all = line.connection.poster.all_room().await;
+    line.says(r#"{"jsonrpc":"2.0","id":"p","method":"ping"}"#).await;
+    // What the server says is taken in order: when this is answered, the other was looked at.
+    let mut reply = line.call().await;
+    let id = line.server.sees(|seen| seen.rpc() == "tools/call").await.id();
+    line.says(result(&id, "{}")).await;
+    finish(&mut reply).await;
+    assert_eq!(line.connection.poster.dropped(), 1);
 }
 
 #[tokio::test]

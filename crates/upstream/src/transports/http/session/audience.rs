@@ -3,7 +3,7 @@
 
 use std::sync::{
     Weak,
-    atomic::{AtomicBool, AtomicU8, Ordering},
+    atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::{
     level::{self, LogLevel},
     owner::Owner,
+    users::{Caller, Users},
 };
 use crate::{Said, SharedSession, client_session::WeakSession};
 
@@ -27,15 +28,25 @@ const MESSAGE_BYTES: usize = 64;
 /// The clients of one session.
 pub(in super::super) struct Audience {
     owner: Option<Owner>,
-    /// Those attached last come last.
-    members: Mutex<Vec<(u64, WeakSession)>>,
+    members: Mutex<Members>,
     /// The most talkative level that a member wants.
     level: level::Cell,
+    /// How often that was looked for.
+    judgements: AtomicU64,
     following: AtomicU8,
     followed: Notify,
     /// Signalled when the last member is gone.
     deserted: Notify,
     is_dismissed: AtomicBool,
+}
+
+/// The clients that are attached.
+#[derive(Default)]
+struct Members {
+    /// Those attached last come last.
+    list: Vec<(u64, WeakSession)>,
+    /// Who has used the session; only noted where everybody shares it.
+    users: Users,
 }
 
 /// Whether the session's own stream is read.
@@ -56,6 +67,7 @@ impl Audience {
             owner,
             members: Mutex::default(),
             level: level::Cell::default(),
+            judgements: AtomicU64::new(0),
             following: AtomicU8::new(Following::Not as u8),
             followed: Notify::new(),
             deserted: Notify::new(),
@@ -68,37 +80,51 @@ impl Audience {
         self.owner.as_ref()
     }
 
-    /// Attaches a client, if it is not.
-    pub(in super::super) fn admit(&self, client: &SharedSession) {
-        let number = client.number();
-        let mut members = self.members.lock();
-        if members.iter().rev().any(|(known, _)| *known == number) {
+    /// Tells whether everybody shares the session.
+    fn is_everybody(&self) -> bool {
+        self.owner == Some(Owner::Everybody)
+    }
+
+    /// Notes who is about to use the session, before the server hears of it; a client is attached, if it is not.
+    pub(in super::super) fn welcome(&self, caller: Caller<'_>) {
+        if caller.client.is_none() && !self.is_everybody() {
             return;
         }
-        members.retain(|(_, member)| member.strong_count() > 0);
-        if members.len() >= MAX_MEMBERS {
-            members.remove(0);
+        let is_new = {
+            let mut members = self.members.lock();
+            if self.is_everybody() {
+                members.users.note(caller);
+            }
+            caller.client.is_some_and(|client| members.admit(client))
+        };
+        if is_new {
+            self.judge_levels();
         }
-        members.push((number, std::sync::Arc::downgrade(client)));
-        drop(members);
-        self.judge_levels();
     }
 
     /// Tells whether `client` is attached.
     pub(super) fn includes(&self, client: &SharedSession) -> bool {
         let number = client.number();
-        self.members.lock().iter().any(|(known, _)| *known == number)
+        self.members.lock().list.iter().any(|(known, _)| *known == number)
     }
 
     /// Tells whether a member still lives.
     pub(in super::super) fn is_alive(&self) -> bool {
-        self.members.lock().iter().rev().any(|(_, member)| member.strong_count() > 0)
+        self.members.lock().list.iter().rev().any(|(_, member)| member.strong_count() > 0)
     }
 
-    /// Finds out anew which log level is wanted.
+    /// Finds out anew which log level is wanted. If somebody else does so meanwhile, either may have seen what is old by
+    /// now, and the one that ends last looks again.
     pub(in super::super) fn judge_levels(&self) {
-        let wanted = self.living().iter().filter_map(|client| LogLevel::named(client.log_level()?)).min();
-        self.level.replace(wanted);
+        loop {
+            let judgement = self.judgements.fetch_add(1, Ordering::AcqRel) + 1;
+            let (living, _) = self.living();
+            let wanted = living.iter().filter_map(|client| LogLevel::named(client.log_level()?)).min();
+            self.level.replace(wanted);
+            if self.judgements.load(Ordering::Acquire) == judgement {
+                return;
+            }
+        }
     }
 
     /// Returns the most talkative level that a member wants.
@@ -106,9 +132,9 @@ impl Audience {
         self.level.get()
     }
 
-    /// Says something to all members; tells whether there are any.
+    /// Says something to all members that can be meant; tells whether there are any.
     pub(in super::super) fn hear(&self, server: &ServerId, method: &str, params: Option<&Bytes>) -> bool {
-        let members = self.living();
+        let members = self.meant();
         let bytes = MESSAGE_BYTES + method.len() + params.map_or(0, Bytes::len);
         for member in &members {
             let said = Said::Notification { method: method.into(), params: params.cloned() };
@@ -118,20 +144,45 @@ impl Audience {
     }
 
     /// Returns the one to be asked `method` outside calls: the member that was attached last of those that allow it.
-    /// Where everybody shares the session, nobody knows whom the server means unless there is only one.
     pub(in super::super) fn respondent(&self, method: &str) -> Option<SharedSession> {
-        let mut members = self.living();
-        if self.owner == Some(Owner::Everybody) && members.len() > 1 {
-            return None;
-        }
-        members.reverse();
-        members.into_iter().find(|member| member.capabilities().allow(method))
+        self.meant().into_iter().rev().find(|member| member.capabilities().allow(method))
     }
 
-    /// Returns the members, those attached last at the end. Never called with a lock held: with the handles that it
-    /// returns, whole sessions may end.
-    fn living(&self) -> Vec<SharedSession> {
-        self.members.lock().iter().filter_map(|(_, member)| Weak::upgrade(member)).collect()
+    /// Tells whether the server may take `client` for the one it speaks with, outside calls.
+    pub(in super::super) fn may_mean(&self, client: &SharedSession) -> bool {
+        self.meant().iter().any(|member| member.number() == client.number())
+    }
+
+    /// Returns the members that the server can mean with what it says outside calls: all of them where they are of one
+    /// principal by the session's nature. Where everybody shares it, the one that is alone, if that is certain.
+    fn meant(&self) -> Vec<SharedSession> {
+        let (living, are_one_principal) = self.living();
+        if self.is_everybody() && (living.len() > 1 || !are_one_principal) { Vec::new() } else { living }
+    }
+
+    /// Returns the members, those attached last at the end, and whether one principal is known to be the only user.
+    /// Never called with a lock held: with the handles that it returns, whole sessions may end.
+    fn living(&self) -> (Vec<SharedSession>, bool) {
+        let members = self.members.lock();
+        let living = members.list.iter().filter_map(|(_, member)| Weak::upgrade(member)).collect();
+        (living, members.users.are_one_principal())
+    }
+}
+
+impl Members {
+    /// Attaches a client; tells whether it was not.
+    fn admit(&mut self, client: &SharedSession) -> bool {
+        let number = client.number();
+        if self.list.iter().rev().any(|(known, _)| *known == number) {
+            return false;
+        }
+        self.list.retain(|(_, member)| member.strong_count() > 0);
+        if self.list.len() >= MAX_MEMBERS {
+            self.list.remove(0);
+            self.users.lose_count();
+        }
+        self.list.push((number, std::sync::Arc::downgrade(client)));
+        true
     }
 }
 

@@ -1,9 +1,22 @@
 //! A caller that no longer waits: how the server learns of it, by era and by how far the reply had come.
 
-use bytes::Bytes;
-use tokio::time::timeout;
+use std::sync::Arc;
 
-use super::stage::*;
+use bytes::Bytes;
+use protocol::ClientCapabilities;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+    sync::mpsc,
+    time::timeout,
+};
+
+use super::{
+    super::session::{Audience, Introduced, Owner, Session},
+    stage::*,
+};
+use crate::CallError;
 
 /// Answers calls with a stream that never ends, or not at all.
 async fn endless(has_head: bool) -> Server {
@@ -63,6 +76,82 @@ async fn a_legacy_server_is_told() {
     }
 }
 
+/// A server that closes the connection when it has read a call, without a word.
+#[tokio::test]
+async fn what_may_have_been_sent_is_cancelled_at_a_legacy_server() {
+    for (era, cancels) in [(LEGACY, true), (MODERN, false)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let line = connect(&format!("http://{}/mcp", listener.local_addr().unwrap()), era);
+        let (told, mut bodies) = mpsc::unbounded_channel();
+        let serving = tokio::spawn(async move {
+            loop {
+                let mut stream = listener.accept().await.unwrap().0;
+                let body = read_body(&mut stream).await;
+                let is_call = body.contains("tools/call");
+                told.send(body).unwrap();
+                if !is_call {
+                    stream.write_all(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                }
+            }
+        });
+        let owner = principal("a");
+        put_session(&line, &owner);
+        let answer = ask(&line.connection, call(&ECHO, Some(&owner))).await;
+        assert!(matches!(answer, Err(CallError::Lost { .. })), "{answer:?}");
+        let sent: Value = serde_json::from_str(&bodies.recv().await.unwrap()).unwrap();
+        if cancels {
+            let told = timeout(PATIENCE, bodies.recv()).await.expect("the server is told").unwrap();
+            let told: Value = serde_json::from_str(&told).unwrap();
+            assert_eq!(told["method"], "notifications/cancelled");
+            assert_eq!(told["params"]["requestId"], sent["id"]);
+        }
+        // Nobody gave it up: it is a lost call and no cancelled one.
+        let counted = line.counters.values();
+        assert_eq!((counted.lost, counted.cancelled), (1, 0), "{era:?}");
+        serving.abort();
+    }
+}
+
+#[tokio::test]
+async fn what_was_never_sent_is_not_cancelled() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/mcp", listener.local_addr().unwrap());
+    drop(listener);
+    let line = connect(&url, LEGACY);
+    let owner = principal("a");
+    put_session(&line, &owner);
+    // A notification would be an errand, which is begun before the call returns.
+    let all = super::super::errands::MAX_ERRANDS;
+    let answer = ask(&line.connection, call(&ECHO, Some(&owner))).await;
+    assert!(matches!(answer, Err(CallError::Unavailable { .. })), "{answer:?}");
+    assert_eq!(line.connection.errands.available_permits(), all);
+    assert_eq!(line.counters.values().cancelled, 0);
+}
+
+/// Gives `owner` a session that the server is not asked for.
+fn put_session(line: &Line, owner: &domain::PrincipalKey) {
+    let owner = Owner::Callers { principal: owner.clone(), declared: ClientCapabilities::NONE, client: None };
+    let introduced = Introduced { id: Some("s".parse().unwrap()), version: LEGACY, has_logging: false };
+    line.connection.sessions.put(Session::of(Arc::new(Audience::new(Some(owner))), introduced), None);
+}
+
+/// Reads one request and returns its body.
+async fn read_body(stream: &mut TcpStream) -> String {
+    let mut read = String::new();
+    loop {
+        if let Some((head, body)) = read.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
+            if body.len() == length.parse::<usize>().unwrap() {
+                return body.to_owned();
+            }
+        }
+        let mut piece = [0; 4096];
+        let bytes = stream.read(&mut piece).await.unwrap();
+        assert!(bytes > 0, "a whole request");
+        read.push_str(std::str::from_utf8(&piece[..bytes]).unwrap());
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_cancelled_that_has_its_answer() {
     let server = serve(|seen| async move { events(&[event(&result(&seen.id(), "{}"))]) }).await;
@@ -84,7 +173,7 @@ async fn nothing_is_cancelled_that_has_its_answer() {
 /// A server that accepts and says nothing, ever.
 #[tokio::test]
 async fn a_silent_server_holds_nobody_longer_than_the_caller_wants() {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let line = connect(&format!("http://{}/mcp", listener.local_addr().unwrap()), MODERN);
     let waited =
         timeout(std::time::Duration::from_millis(100), line.connection.request(call(&ECHO, None))).await;
@@ -92,6 +181,6 @@ async fn a_silent_server_holds_nobody_longer_than_the_caller_wants() {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut rest = Vec::new();
     // The end of the stream: the gateway has closed its side.
-    timeout(PATIENCE, tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut rest)).await.unwrap().unwrap();
+    timeout(PATIENCE, stream.read_to_end(&mut rest)).await.unwrap().unwrap();
     assert!(rest.starts_with(b"POST /mcp HTTP/1.1\r\n"));
 }

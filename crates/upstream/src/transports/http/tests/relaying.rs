@@ -276,3 +276,76 @@ async fn a_server_without_logs_is_told_no_level() {
     server.sees(|seen| seen.rpc() == "notifications/roots/list_changed").await;
     assert!(server.seen().iter().all(|seen| seen.rpc() != "logging/setLevel"));
 }
+
+#[tokio::test]
+async fn levels_are_told_one_after_the_other_and_the_last_one_wins() {
+    let (release, released) = tokio::sync::watch::channel(false);
+    let at_once = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let most_at_once = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (now, most) = (Arc::clone(&at_once), Arc::clone(&most_at_once));
+    let server = Server::start(move |seen| {
+        let (now, most, mut released) = (Arc::clone(&now), Arc::clone(&most), released.clone());
+        async move {
+            match &*seen.rpc() {
+                "initialize" => session_of(&seen.id(), "session-1", r#"{"logging":{}}"#),
+                "logging/setLevel" => {
+                    let others = now.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    most.fetch_max(others + 1, std::sync::atomic::Ordering::SeqCst);
+                    released.wait_for(|released| *released).await.unwrap();
+                    now.fetch_sub(1, std::sync::atomic::Ordering::SeqCst);
+                    json(result(&seen.id(), "{}"))
+                }
+                "tools/call" => json(result(&seen.id(), "{}")),
+                "" if seen.method == "GET" => status(405),
+                _ => status(202),
+            }
+        }
+    })
+    .await;
+    let line = connect(&server.url(), LEGACY);
+    let (owner, (client, _ears)) = (principal("a"), client(ALL));
+    let session = shared(&client);
+    client.set_level("error");
+    let calling = ask(&line.connection, call_of(&ECHO, &owner, &session));
+    let changing = async {
+        server.sees(|seen| seen.rpc() == "logging/setLevel").await;
+        for level in ["debug", "info", "warning"] {
+            client.set_level(level);
+            line.connection.tell_news(&session, News::LogLevel);
+            // Round trips in which everything would be sent that is to be sent at once.
+            for _ in 0..2 {
+                ask(&line.connection, call(&ECHO, Some(&principal("b")))).await.unwrap();
+            }
+        }
+        release.send_replace(true);
+        server.sees(|seen| seen.json()["params"]["level"] == "warning").await;
+    };
+    let (answer, ()) = tokio::join!(calling, changing);
+    answer.unwrap();
+    assert_eq!(most_at_once.load(std::sync::atomic::Ordering::SeqCst), 1);
+    let told = levels(&server).into_iter().filter(|told| told != "call");
+    assert_eq!(told.collect::<Vec<_>>(), ["error", "warning"]);
+}
+
+#[tokio::test]
+async fn what_finds_no_room_is_counted() {
+    let (server, mut streams) = conversing().await;
+    let line = connect(&server.url(), LEGACY);
+    let (owner, (client, _ears)) = (principal("a"), client(ALL));
+    let session = shared(&client);
+    let mut reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
+    let stream = streams.recv().await.unwrap();
+    let connection = &line.connection;
+    let _errands = connection.errands.acquire_many(super::super::errands::MAX_ERRANDS as u32).await.unwrap();
+    let _answers =
+        connection.questions.acquire_many(super::super::asking::MAX_QUESTIONS as u32).await.unwrap();
+    stream.send(asks("1", "ping")).await.unwrap();
+    stream.send(asks("2", "roots/list")).await.unwrap();
+    let call = server.sees(|seen| seen.rpc() == "tools/call").await;
+    stream.send(Ok(event(&result(&call.id(), "{}")).into())).await.unwrap();
+    assert_eq!(finish(&mut reply).await.unwrap(), Final::Whole("{}".to_owned()));
+    assert_eq!(line.counters.values().dropped_notifications, 2);
+    // So is a notification of ours.
+    connection.tell_news(&session, News::Roots);
+    assert_eq!(line.counters.values().dropped_notifications, 3);
+}

@@ -144,19 +144,41 @@ async fn a_forgotten_session_is_opened_anew_and_the_call_sent_once_more() {
     }
 }
 
-#[tokio::test]
-async fn a_server_that_knows_no_session_at_all_is_asked_twice() {
+/// How often a call is sent to a server that answers like this in every session, and what becomes of it.
+async fn refused_in_every_session(
+    refuse: impl Fn(usize) -> Answer + Send + Sync + 'static,
+) -> (usize, Final) {
     let calls = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&calls);
     let server = serve(move |_| {
-        counted.fetch_add(1, Ordering::Relaxed);
-        async move { status(404) }
+        let answer = refuse(counted.fetch_add(1, Ordering::Relaxed));
+        async move { answer }
     })
     .await;
     let line = connect(&server.url(), LEGACY);
     let answer = ask(&line.connection, call(&ECHO, Some(&principal("a")))).await;
-    assert_eq!(answer, Err(CallError::Status { server: server_id(), status: 404 }));
-    assert_eq!(calls.load(Ordering::Relaxed), 2);
+    let calls = calls.load(Ordering::Relaxed);
+    let opened = server.seen().iter().filter(|seen| seen.rpc() == "initialize").count();
+    assert_eq!(opened, calls, "each time in a new session");
+    (calls, answer.unwrap_or_else(|error| Final::Error(error.to_string())))
+}
+
+#[tokio::test]
+async fn a_server_that_forgets_every_session_is_asked_a_bounded_number_of_times() {
+    let (calls, answer) = refused_in_every_session(|_| status(404)).await;
+    assert_eq!(calls, 5, "once, and once more in each of the sessions that may be opened anew");
+    let error = CallError::Status { server: server_id(), status: 404 };
+    assert_eq!(answer, Final::Error(error.to_string()));
+}
+
+const LEGACY_REFUSAL: &str = r#"{"jsonrpc":"2.0","error":{"code":-32000,"message":"Bad Request"},"id":null}"#;
+
+#[tokio::test]
+async fn a_refusal_that_may_mean_something_else_has_a_call_sent_once_more_and_never_again() {
+    let error = Final::Error(r#"{"code":-32000,"message":"Bad Request"}"#.to_owned());
+    assert_eq!(refused_in_every_session(|_| refusal(400, LEGACY_REFUSAL)).await, (2, error.clone()));
+    let mixed = |call| if call == 1 { status(404) } else { refusal(400, LEGACY_REFUSAL) };
+    assert_eq!(refused_in_every_session(mixed).await, (3, error));
 }
 
 #[tokio::test]

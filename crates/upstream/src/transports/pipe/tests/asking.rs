@@ -11,14 +11,33 @@ const REFUSED: i64 = code::METHOD_NOT_FOUND;
 #[test]
 fn the_one_call_whose_client_can_be_asked() {
     let (stage, caller) = (Stage::new(), somebody(CAN_ALL));
-    let (mut call, mut silent) = (stage.call(&caller), stage.silent_call());
+    let mut call = stage.call(&caller);
     stage.is_asked(7, SAMPLE);
     let question = call.question();
-    assert_eq!((question.method(), silent.event().is_none()), (SAMPLE, true));
+    assert_eq!(question.method(), SAMPLE);
     yes(question);
     assert_eq!(stage.said(), [json!({"jsonrpc": "2.0", "id": 7, "result": {"yes": 1}})]);
     stage.answers(&call);
     assert!(matches!(call.event(), Some(Event::Result(_))));
+}
+
+#[test]
+fn nobody_is_asked_while_a_call_of_somebody_else_may_be_meant() {
+    let (stage, caller, mute) = (Stage::new(), somebody(CAN_ALL), somebody("{}"));
+    let mut call = stage.call(&caller);
+    let silent = stage.silent_call();
+    stage.is_asked(1, SAMPLE);
+    assert_eq!(stage.answered(1), Some(REFUSED), "it may be for somebody without a session");
+    stage.answers(&silent);
+    let other = stage.call(&mute);
+    stage.is_asked(2, SAMPLE);
+    assert_eq!(stage.answered(2), Some(REFUSED), "it may be for a client that cannot be asked");
+    assert!(call.event().is_none());
+    stage.answers(&other);
+    stage.is_asked(3, SAMPLE);
+    yes(call.question());
+    assert_eq!(stage.answered(3), Some(0));
+    assert!(!stage.pipe.turns.are_one_at_a_time(), "that would not help");
 }
 
 #[test]
@@ -45,8 +64,8 @@ fn nobody_is_asked_during_calls_without_sessions() {
     assert!(caller.ears.is_idle());
 }
 
-#[test]
-fn after_an_ambiguous_question_one_call_at_a_time() {
+#[tokio::test]
+async fn after_an_ambiguous_question_one_call_at_a_time() {
     let (stage, one, other) = (Stage::new(), somebody(CAN_ALL), somebody(CAN_ALL));
     let mut calls = [stage.call(&one), stage.call(&other)];
     stage.is_asked(1, SAMPLE);
@@ -56,21 +75,21 @@ fn after_an_ambiguous_question_one_call_at_a_time() {
     let [first, second] = calls;
     stage.answers(&first);
     assert!(stage.try_call(&one).is_none(), "one is in flight");
-    drop(second);
+    stage.answers(&second);
     let mut alone = stage.call(&one);
     assert!(stage.try_call(&other).is_none());
-    let mute = somebody("{}");
-    let (_silent, _mute) = (stage.silent_call(), stage.call(&mute));
     stage.said();
     stage.is_asked(2, SAMPLE);
     yes(alone.question());
     assert_eq!(stage.answered(2), Some(0));
-    drop(alone);
+    let mute = somebody("{}");
+    let (_silent, _mute) = (stage.silent_call(), stage.call(&mute));
+    stage.answers(&alone);
     stage.call(&other);
 }
 
-#[test]
-fn who_waits_for_a_turn_is_told_that_the_connection_has_ended() {
+#[tokio::test]
+async fn who_waits_for_a_turn_is_told_that_the_connection_has_ended() {
     let (stage, caller) = (Stage::new(), somebody(CAN_ALL));
     let _calls = [stage.call(&caller), stage.call(&caller)];
     stage.is_asked(1, SAMPLE);
@@ -98,6 +117,30 @@ fn outside_calls_the_one_client_there_is() {
     stage.is_asked(5, SAMPLE);
     yes(caller.ears.request_now());
     assert_eq!(stage.answered(5), Some(0));
+}
+
+#[test]
+fn outside_calls_nobody_is_asked_for_another_principal() {
+    let (stage, mut caller, other) = (Stage::new(), somebody(CAN_ALL), somebody(CAN_ALL));
+    stage.answers(&stage.call(&caller));
+    stage.answers(&stage.call_as("b", &other));
+    drop(other);
+    stage.is_asked(1, SAMPLE);
+    assert_eq!(stage.answered(1), Some(REFUSED), "it may be for what the other has left");
+    assert!(caller.ears.is_idle());
+}
+
+#[test]
+fn outside_calls_nobody_is_asked_beside_somebody_without_a_session() {
+    let (stage, mut caller) = (Stage::new(), somebody(CAN_ALL));
+    stage.answers(&stage.call(&caller));
+    stage.is_asked(1, SAMPLE);
+    yes(caller.ears.request_now());
+    assert_eq!(stage.answered(1), Some(0));
+    stage.answers(&stage.silent_call());
+    stage.is_asked(2, SAMPLE);
+    assert_eq!(stage.answered(2), Some(REFUSED));
+    assert!(caller.ears.is_idle());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use protocol::Version;
 use serde_json::{Value, json};
 
-use super::stage::{CAN_ALL, Stage, somebody};
+use super::stage::{CAN_ALL, SAMPLE, Stage, somebody};
 use crate::{Event, News};
 
 fn log(text: &str) -> Value {
@@ -20,6 +20,8 @@ fn the_most_talkative_level_is_told_once() {
     let (stage, one, other) = (Stage::new(), somebody("{}"), somebody("{}"));
     one.client.set_level("warning");
     stage.pipe.tell_news(&one.session, News::LogLevel);
+    assert!(stage.said().is_empty(), "it has not called");
+    stage.answers(&stage.call(&one));
     assert_eq!(levels(&stage.said()), ["warning"]);
     other.client.set_level("debug");
     stage.answers(&stage.call(&other));
@@ -38,10 +40,65 @@ fn the_most_talkative_level_is_told_once() {
 #[test]
 fn changed_roots_are_told_when_it_is_clear_whose() {
     let (stage, one, other) = (Stage::new(), somebody(CAN_ALL), somebody(CAN_ALL));
+    stage.answers(&stage.call(&one));
     stage.pipe.tell_news(&one.session, News::Roots);
     assert_eq!(stage.said()[0]["method"], "notifications/roots/list_changed");
+    stage.answers(&stage.call(&other));
     stage.pipe.tell_news(&other.session, News::Roots);
     assert!(stage.said().is_empty());
+    assert_eq!(stage.counters.values().dropped_notifications, 1);
+}
+
+#[test]
+fn a_stranger_with_news_stays_a_stranger() {
+    let (stage, mut stranger) = (Stage::new(), somebody(CAN_ALL));
+    stranger.client.set_level("debug");
+    for news in [News::Roots, News::LogLevel] {
+        stage.pipe.tell_news(&stranger.session, news);
+    }
+    assert!(stage.said().is_empty());
+    stage.is_asked(1, SAMPLE);
+    assert!(stage.answered(1).is_some_and(|code| code != 0), "nobody uses the connection");
+    stage.hears(&log("of whoever called before"));
+    assert!(stranger.ears.is_idle());
+    assert_eq!(stage.counters.values().dropped_notifications, 1);
+
+    // Nor does it keep the client from what is its own.
+    let mut client = somebody(CAN_ALL);
+    stage.answers(&stage.call(&client));
+    stage.pipe.tell_news(&stranger.session, News::Roots);
+    stage.hears(&log("outside"));
+    assert!(client.ears.notification_now().is_some() && stranger.ears.is_idle());
+}
+
+#[test]
+fn nobody_hears_what_may_be_of_somebody_else() {
+    let (stage, mut one, other) = (Stage::new(), somebody("{}"), somebody("{}"));
+    stage.answers(&stage.call(&one));
+    stage.answers(&stage.call_as("b", &other));
+    stage.hears(&log("of either"));
+    drop(other);
+    stage.hears(&log("of what the other principal left"));
+    assert!(one.ears.is_idle());
+
+    let (stage, mut one) = (Stage::new(), somebody("{}"));
+    stage.answers(&stage.silent_call());
+    stage.answers(&stage.call(&one));
+    stage.hears(&log("of somebody without a session"));
+    assert!(one.ears.is_idle());
+    assert_eq!(stage.counters.values().dropped_notifications, 1);
+}
+
+#[test]
+fn what_an_abandoned_call_says_is_not_of_the_next_one() {
+    let (stage, mut one, other) = (Stage::new(), somebody("{}"), somebody("{}"));
+    let late = stage.abandon(stage.call(&other));
+    let mut call = stage.call(&one);
+    stage.hears(&log("of either"));
+    assert!(call.event().is_none() && one.ears.is_idle());
+    stage.answers_late(late);
+    stage.hears(&log("of the one that is left"));
+    assert!(matches!(call.event(), Some(Event::Notification { .. })));
 }
 
 #[test]

@@ -72,9 +72,13 @@ impl Stage {
         Self { pipe, counters: opening.counters, said, _mail: mail }
     }
 
-    /// Begins a call of `caller`; an error if it must wait.
+    /// Begins a call of `caller`; `None` if it must wait, which takes a runtime.
     pub(super) fn try_call(&self, caller: &Somebody) -> Option<Result<Call, CallError>> {
-        let principal = principal("a");
+        self.try_call_as("a", caller)
+    }
+
+    fn try_call_as(&self, agent: &str, caller: &Somebody) -> Option<Result<Call, CallError>> {
+        let principal = principal(agent);
         let begun = self.pipe.begin(&call_of(&ECHO, &principal, &caller.session)).now_or_never()?;
         Some(begun.map(|(reply, _)| Call(reply)))
     }
@@ -82,6 +86,11 @@ impl Stage {
     /// Begins a call of `caller`, which need not wait.
     pub(super) fn call(&self, caller: &Somebody) -> Call {
         self.try_call(caller).expect("no waiting").expect("a connection")
+    }
+
+    /// Begins a call of `caller`, who is another principal.
+    pub(super) fn call_as(&self, agent: &str, caller: &Somebody) -> Call {
+        self.try_call_as(agent, caller).expect("no waiting").expect("a connection")
     }
 
     /// Begins a call of somebody without a session.
@@ -104,6 +113,19 @@ impl Stage {
     /// Has the server answer a call.
     pub(super) fn answers(&self, call: &Call) {
         self.hears(&json!({"jsonrpc": "2.0", "id": call.0.id(), "result": {}}));
+    }
+
+    /// Gives a call up, of which the server is told; returns its id.
+    pub(super) fn abandon(&self, call: Call) -> u64 {
+        let id = call.0.id();
+        drop(call);
+        assert_eq!(self.said().last().expect("something is said")["method"], "notifications/cancelled");
+        id
+    }
+
+    /// Has the server answer the call that had this id.
+    pub(super) fn answers_late(&self, id: u64) {
+        self.hears(&json!({"jsonrpc": "2.0", "id": id, "result": {}}));
     }
 
     /// Takes what the server was told since the last time.
