@@ -1,14 +1,16 @@
 //! Batches: several messages in one array. Only revision 2025-03-26 has them; there each element counts for itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use testkit::{FakeServer, Script, Speaks};
 
 use crate::client::{failure, initialize, modern, text};
 use crate::gateway::{Gateway, Place, http};
-use crate::limit::{USUAL, within};
-use crate::wire::{Request, Response, Wire};
+use crate::limit::{LOOK_AGAIN, USUAL, within};
+use crate::process;
+use crate::wire::{Event, Events, Request, Response, Wire};
 
 /// JSON-RPC's code for what is no message.
 const INVALID_REQUEST: i64 = -32600;
@@ -20,6 +22,18 @@ const WITH_BATCHES: &str = "2025-03-26";
 const CALLS: usize = 20;
 /// The one among them that the caller may not make.
 const DENIED: usize = 7;
+/// Large results that a client asks for at the same time, their bytes, and when they come: when all are asked for.
+const LARGE_CALLS: usize = 40;
+const LARGE: usize = 5_000_000;
+const LARGE_AFTER_MS: u64 = 300;
+/// The most that they may add to the gateway's memory while nothing is read, a third of all of them: what is collected
+/// side by side, the one that goes on alone, one that waits and one that is being written; and what a debug build's
+/// buffers take beside it. At the peak it is that and what the allocator has not given back.
+const UNREAD_KIB: u64 = 64 * 1024;
+const PEAK_KIB: u64 = 2 * UNREAD_KIB;
+/// As long as this, memory must not have changed by more than `STEADY_KIB` to be taken as what it comes to.
+const STEADY: Duration = Duration::from_secs(1);
+const STEADY_KIB: u64 = 512;
 
 /// Opens a session of a revision; returns its handle.
 async fn session(gateway: &Gateway, revision: &str) -> String {
@@ -200,5 +214,94 @@ fn s12_what_is_no_whole_batch_is_one_error_and_runs_in_no_part() {
             assert_eq!((response.head.status, &message["error"]["code"]), (400, &json!(code)), "{message}");
         }
         assert_eq!(upstream.seen().calls("echo"), 0);
+    });
+}
+
+/// Asks for many large results at the same time.
+fn large_calls() -> Vec<Value> {
+    let arguments = json!({"size": LARGE, "delay_ms": LARGE_AFTER_MS});
+    (0..LARGE_CALLS).map(|id| call(&json!(id), "one__bytes", &arguments)).collect()
+}
+
+/// Waits until a process's memory has come to what it stays at.
+async fn steady(pid: u32) {
+    let (mut last, mut since) = (0, tokio::time::Instant::now());
+    while since.elapsed() < STEADY {
+        let now = process::memory_kib(pid, "VmRSS");
+        if now.abs_diff(last) > STEADY_KIB {
+            (last, since) = (now, tokio::time::Instant::now());
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
+}
+
+/// Lets a client be that reads nothing while `asked` for large results, then has it read them all: each is there, and at
+/// no time did the gateway hold them all.
+async fn large_results_come_by_and_by(
+    upstream: &FakeServer,
+    gateway: &Gateway,
+    asked: impl AsyncFnOnce() -> Events,
+) {
+    process::reset_peak(gateway.pid());
+    let before = process::memory_kib(gateway.pid(), "VmRSS");
+    let mut events = asked().await;
+    upstream.seen().until(|seen| seen.calls("bytes") > 0).await;
+    steady(gateway.pid()).await;
+    let unread = process::memory_kib(gateway.pid(), "VmHWM").saturating_sub(before);
+    let mut missing: BTreeSet<u64> = (0..LARGE_CALLS as u64).collect();
+    while !missing.is_empty() {
+        let message = events.next().await.expect("the stream goes on");
+        // The listing may have come meanwhile.
+        if message.get("method").is_none() {
+            assert!(missing.remove(&message["id"].as_u64().expect("an id")), "a second answer");
+            assert!(text(&message).len() >= LARGE * 9 / 10, "{}", failure(&message));
+        }
+    }
+    let grown = process::memory_kib(gateway.pid(), "VmHWM").saturating_sub(before);
+    println!("{unread} KiB more while nothing was read, {grown} KiB at the peak");
+    assert!(unread < UNREAD_KIB && grown < PEAK_KIB, "{unread} KiB, {grown} KiB");
+}
+
+#[test]
+fn a_client_that_reads_nothing_makes_no_batch_of_large_results_wait_here() {
+    within(2 * USUAL, async {
+        let (upstream, gateway) = guarded().await;
+        let session = session(&gateway, WITH_BATCHES).await;
+        let request = posting(&session, WITH_BATCHES, &Value::from(large_calls()).to_string());
+        large_results_come_by_and_by(&upstream, &gateway, async || {
+            Wire::connect_narrow(gateway.address).await.listen(&request).await
+        })
+        .await;
+    });
+}
+
+#[test]
+fn a_client_that_reads_nothing_makes_no_large_results_wait_for_its_stream() {
+    within(2 * USUAL, async {
+        let (upstream, gateway) = guarded().await;
+        let opening = Request::plain("GET", "/sse").with("Accept", "text/event-stream");
+        let mut events = Wire::connect_narrow(gateway.address).await.listen(&opening).await;
+        let Some(Event::Data(endpoint)) = events.next_block().await.expect("sound") else {
+            panic!("the first event says where to post");
+        };
+        let mut wire = Wire::connect(gateway.address).await;
+        let mut post = async move |body: &Value| {
+            let response = wire.ask(&Request::post(body.to_string()).at(&endpoint)).await;
+            assert_eq!(response.head.status, 202, "{response:?}");
+        };
+        let mut params = initialize();
+        params["protocolVersion"] = json!("2024-11-05");
+        post(&json!({"jsonrpc": "2.0", "id": "open", "method": "initialize", "params": params})).await;
+        assert_eq!(events.next().await.expect("an answer")["id"], "open");
+        large_results_come_by_and_by(&upstream, &gateway, async || {
+            // At the side: what is posted while an answer waits for room is taken when the client has read.
+            tokio::spawn(async move {
+                for call in large_calls() {
+                    post(&call).await;
+                }
+            });
+            events
+        })
+        .await;
     });
 }

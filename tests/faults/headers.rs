@@ -152,6 +152,34 @@ fn s07_revisions_that_disagree_or_are_unknown_have_their_own_codes() {
 }
 
 #[test]
+fn s07_streams_and_ends_of_sessions_hold_to_the_revision_too() {
+    within(USUAL, async {
+        let (_upstream, gateway) = modern_upstream(Script::new(Speaks::Modern)).await;
+        let mut client = gateway.client(Era::Legacy).await;
+        let session = client.session.clone().expect("a session");
+        let of_session = |verb, version: &str| {
+            let request = Request::plain(verb, "/mcp").with("Accept", "text/event-stream");
+            request.with("Mcp-Session-Id", session.as_str()).with("MCP-Protocol-Version", version)
+        };
+        for verb in ["GET", "DELETE"] {
+            for version in ["1999-01-01", "2027-01-01", "draft", ""] {
+                let (status, message) = answer(&gateway, &of_session(verb, version)).await;
+                let code = &message["error"]["code"];
+                assert_eq!((status, code), (400, &json!(UNSUPPORTED_VERSION)), "{verb} {version}: {message}");
+            }
+            // The modern era has POST alone.
+            let (status, message) = answer(&gateway, &of_session(verb, "2026-07-28")).await;
+            assert_eq!(status, 405, "{verb}: {message}");
+        }
+        // Nothing of this has ended the session.
+        assert_eq!(client.ask("ping", json!({})).await["result"], json!({}));
+        let spoken = Version::LATEST_LEGACY.as_str();
+        drop(Wire::connect(gateway.address).await.listen(&of_session("GET", spoken)).await);
+        assert_eq!(answer(&gateway, &of_session("DELETE", spoken)).await.0, 204);
+    });
+}
+
+#[test]
 fn s07_initialize_is_answered_with_a_revision_that_both_speak() {
     within(USUAL, async {
         let (_upstream, gateway) = modern_upstream(Script::new(Speaks::Modern)).await;

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use protocol::{Era, Version, code, meta};
 use serde_json::{Value, json};
+use testkit::{FakeServer, Script, Speaks};
 
-use crate::client::failure;
-use crate::gateway::{Place, child};
+use crate::client::{failure, text};
+use crate::gateway::{Place, child, http};
 use crate::limit::{USUAL, eventually, within};
 
 /// Far more requests than two pipes and the queues between them hold.
@@ -79,5 +80,25 @@ fn a_modern_request_on_the_pipe_says_who_asks() {
         assert_eq!(answer["error"]["code"], code::INVALID_PARAMS, "{answer}");
         let listed: Value = pipe.ask(Era::Modern, "tools/list", json!({})).await;
         assert_eq!(listed["result"]["resultType"], "complete", "{listed}");
+    });
+}
+
+#[test]
+fn a_result_that_was_arriving_when_the_client_stopped_speaking_is_not_lost() {
+    within(USUAL, async {
+        let upstream = FakeServer::start(Script::new(Speaks::Modern)).await;
+        let mut pipe = Place::new(json!({"one": http(&upstream)})).launch();
+        pipe.initialize().await;
+        // Large enough to arrive in pieces, and small enough to be looked into as a whole.
+        let (size, pause) = (150_000, Duration::from_millis(1_000));
+        let arguments = json!({"size": size, "framing": "chunked", "pause_ms": pause.as_millis() as u64});
+        let call = json!({"name": "one__bytes", "arguments": arguments});
+        let id = pipe.begin(Era::Modern, "tools/call", call).await;
+        eventually(|| async { (upstream.seen().calls("bytes") == 1).then_some(()) }).await;
+        // Nothing tells when the pieces are here; too early, this shows less and fails nothing.
+        tokio::time::sleep(pause / 3).await;
+        pipe.close();
+        let answer = pipe.answer(&id).await;
+        assert_eq!(text(&answer).len(), size, "{:.300}", answer.to_string());
     });
 }

@@ -49,6 +49,7 @@ mod same_bytes;
 mod sessions;
 mod shutdown;
 mod smuggling;
+mod states;
 mod stdio_upstreams;
 mod streams;
 mod subscriptions;

@@ -299,3 +299,68 @@ fn who_loses_the_access_hears_nothing_more() {
         }
     });
 }
+
+/// The streams are not asked for a sign of life in the time of the test: that is not what ends them.
+#[test]
+fn whose_token_is_revoked_hears_nothing_more() {
+    within(USUAL, async {
+        let servers = json!({"one": noting("legacy")});
+        let place = Place::configured(json!({"servers": servers, "limits": {"sse_keep_alive_ms": 600_000}}));
+        let (kept, _) = place.token(&["--agent", "kept"]).await;
+        let (leaving, id) = place.token(&["--agent", "leaving"]).await;
+        let gateway = place.serve().await;
+        gateway.ready().await;
+        let mut keeper = Subscriber::new(&gateway, Some(&kept), Era::Legacy, &[ONE]).await;
+        let mut leavers = Vec::new();
+        for era in [Era::Legacy, Era::Modern] {
+            leavers.push(Subscriber::new(&gateway, Some(&leaving), era, &[ONE]).await);
+        }
+        update(&mut keeper.client, "one", ONE, 1).await;
+        assert_eq!(keeper.next().await, ONE);
+        for subscriber in &mut leavers {
+            assert_eq!(subscriber.next().await, ONE);
+        }
+        let revoked = place.command(&["token", "revoke", &id]).output().await.expect("the program");
+        assert!(revoked.status.success(), "{revoked:?}");
+        // Neither of the resource nor of the list.
+        update(&mut keeper.client, "one", ONE, 1).await;
+        assert_eq!(keeper.next().await, ONE);
+        keeper.client.call("one__relist", json!({"count": 1})).await;
+        let changed = async { keeper.events.next().await.expect("the stream goes on")["method"].clone() };
+        assert_eq!(changed.await, "notifications/tools/list_changed");
+        for subscriber in &mut leavers {
+            let heard = timeout(SILENCE, subscriber.events.next()).await;
+            assert!(heard.is_err(), "{:?}: {heard:?}", subscriber.client.era);
+        }
+    });
+}
+
+#[test]
+fn who_becomes_another_agent_on_the_pipe_hears_nothing_more_of_the_first_ones_servers() {
+    within(USUAL, async {
+        let config = |agent: &str| {
+            let rules = json!({"agents": {
+                "first": {"allow": {"servers": ["one"]}},
+                "second": {"allow": {"servers": ["two"]}},
+            }});
+            let servers = json!({"one": noting("legacy"), "two": child(&[])});
+            json!({"version": 1, "agent": agent, "servers": servers, "rules": rules})
+        };
+        let place = Place::configured(config("first"));
+        let mut pipe = place.launch();
+        pipe.initialize().await;
+        let subscribed = pipe.ask(Era::Legacy, "resources/subscribe", json!({"uri": ONE})).await;
+        assert_eq!(subscribed["result"], json!({}), "{subscribed}");
+        // The resource changes throughout, by a call that was begun as the first agent.
+        let arguments = json!({"uri": ONE, "count": 1_000_000, "pause_ms": 5});
+        let changing = json!({"name": "one__update", "arguments": arguments});
+        pipe.begin(Era::Legacy, "tools/call", changing).await;
+        while pipe.message().await["method"] != UPDATED {}
+        std::fs::write(place.file("toolgate.yaml"), config("second").to_string()).expect("it can be written");
+        pipe.signal(Signal::HUP);
+        while pipe.ask(Era::Legacy, "resources/read", json!({"uri": ONE})).await.get("error").is_none() {}
+        // Neither of the resource nor that the call, and with it the changes, had an end.
+        let heard = timeout(SILENCE, pipe.message()).await;
+        assert!(heard.is_err(), "the second agent hears of the first one's server: {heard:?}");
+    });
+}

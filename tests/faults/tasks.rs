@@ -368,3 +368,20 @@ fn its_session_hears_of_a_legacy_task_and_nobody_else_does() {
         assert!(timeout(SILENCE, streams[1].next()).await.is_err(), "it is not told of others' tasks");
     });
 }
+
+#[test]
+fn a_task_begun_in_another_agents_name_is_reached_by_whoever_named_it() {
+    within(USUAL, async {
+        let upstream = FakeServer::start(Script::new(Speaks::Modern).with_tasks()).await;
+        let config = json!({"servers": {"one": http(&upstream)}, "exposure": {"http": "discovery"}});
+        let gateway = Place::configured(config).serve().await;
+        gateway.ready().await;
+        let mut client = gateway.client(Era::Modern).await;
+        let arguments = json!({"agent_id": "worker", "server": "one", "tool": "work", "args": {}});
+        let call = json!({"name": "execute_tool", "arguments": arguments, "_meta": declaring()});
+        let begun = client.ask("tools/call", call).await;
+        let id = begun["result"]["taskId"].as_str().unwrap_or_else(|| panic!("no task: {begun}"));
+        let got = client.ask("tasks/get", json!({"taskId": id})).await;
+        assert_eq!(got["result"]["status"], WORKING, "{got}");
+    });
+}

@@ -5,6 +5,8 @@ use bytes::Bytes;
 
 use crate::{Fault, Object};
 
+/// The request that has modes.
+const ELICITATION: &str = "elicitation/create";
 /// Longest declaration that is kept, in bytes. A longer one counts as none: it is repeated to every server.
 const MAX_BYTES: usize = 4096;
 /// Requests that run as tasks of the client are not passed on, so they are not declared either.
@@ -18,13 +20,21 @@ pub struct ClientCapabilities {
     json: Bytes,
     roots: bool,
     sampling: bool,
-    elicitation: bool,
+    /// To fill in a form, and to visit a URL.
+    elicitation: Modes,
+}
+
+/// The ways in which a client can ask its user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Modes {
+    form: bool,
+    url: bool,
 }
 
 impl ClientCapabilities {
     /// A client that can be asked for nothing.
     pub const NONE: Self =
-        Self { json: Bytes::from_static(b"{}"), roots: false, sampling: false, elicitation: false };
+        Self { json: Bytes::from_static(b"{}"), roots: false, sampling: false, elicitation: Modes::NONE };
 
     /// What the gateway can pass on to clients, whichever of them calls.
     pub const ALL: Self = Self {
@@ -33,7 +43,7 @@ impl ClientCapabilities {
         ),
         roots: true,
         sampling: true,
-        elicitation: true,
+        elicitation: Modes { form: true, url: true },
     };
 
     /// Reads the JSON text of a declaration.
@@ -46,7 +56,8 @@ impl ClientCapabilities {
             return Ok(Self::NONE);
         }
         let has = |name: &str| object.get(name).is_some_and(|value| value.starts_with('{'));
-        let (roots, sampling, elicitation) = (has("roots"), has("sampling"), has("elicitation"));
+        let (roots, sampling) = (has("roots"), has("sampling"));
+        let elicitation = object.get("elicitation").map_or(Modes::NONE, Modes::declared);
         let mut json = Vec::with_capacity(declared.len());
         object.write_without(&NOT_PASSED_ON, &mut json);
         Ok(Self { json: json.into(), roots, sampling, elicitation })
@@ -57,13 +68,40 @@ impl ClientCapabilities {
         std::str::from_utf8(&self.json).expect("JSON that was read is UTF-8")
     }
 
-    /// Tells whether a server may send this request to the client.
+    /// Tells whether a server may send requests of this method to the client, some of them at least.
     pub fn allow(&self, method: &str) -> bool {
         match method {
             "roots/list" => self.roots,
             "sampling/createMessage" => self.sampling,
-            "elicitation/create" => self.elicitation,
+            ELICITATION => self.elicitation != Modes::NONE,
             _ => false,
+        }
+    }
+
+    /// Tells whether a server may send this very request to the client: an elicitation must be of a mode that the client
+    /// declared (specification 2025-11-25, elicitation: capabilities).
+    pub fn allow_request(&self, method: &str, params: Option<&Bytes>) -> bool {
+        self.allow(method) && (method != ELICITATION || self.elicitation.include(params))
+    }
+}
+
+impl Modes {
+    const NONE: Self = Self { form: false, url: false };
+
+    /// Reads a declaration; an empty one means forms, as before there were modes.
+    fn declared(text: &str) -> Self {
+        let Ok(declared) = Object::parse(text.as_bytes(), &["form", "url"]) else { return Self::NONE };
+        let url = declared.get("url").is_some_and(|value| value.starts_with('{'));
+        Self { form: !url || declared.get("form").is_some(), url }
+    }
+
+    fn include(self, params: Option<&Bytes>) -> bool {
+        let Some(params) = params else { return self.form };
+        let Ok(params) = Object::parse(params, &["mode"]) else { return false };
+        match (params.get("mode"), params.string("mode").as_deref()) {
+            (None, _) | (_, Some("form")) => self.form,
+            (_, Some("url")) => self.url,
+            (Some(_), _) => false,
         }
     }
 }
@@ -80,6 +118,28 @@ mod tests {
         assert!(capabilities.allow("sampling/createMessage"));
         assert!(!capabilities.allow("elicitation/create") && !capabilities.allow("roots/list"));
         assert!(!capabilities.allow("tools/call"));
+    }
+
+    #[test]
+    fn an_elicitation_is_of_a_declared_mode() {
+        let check = |declared: &str, form: bool, url: bool| {
+            let declared = format!(r#"{{"elicitation":{declared}}}"#);
+            let capabilities = ClientCapabilities::parse(declared.as_bytes()).unwrap();
+            let allows = |params: &'static str| {
+                capabilities.allow_request(ELICITATION, Some(&Bytes::from_static(params.as_bytes())))
+            };
+            assert_eq!(capabilities.allow(ELICITATION), form || url, "{declared}");
+            assert_eq!(capabilities.allow_request(ELICITATION, None), form, "{declared}");
+            assert_eq!(allows(r#"{"message":"?"}"#), form, "{declared}");
+            assert_eq!(allows(r#"{"mode":"form"}"#), form, "{declared}");
+            assert_eq!(allows(r#"{"mode":"url"}"#), url, "{declared}");
+            assert!(!allows(r#"{"mode":"other"}"#) && !allows(r#"{"mode":null}"#) && !allows("[]"));
+        };
+        check("{}", true, false);
+        check(r#"{"form":{}}"#, true, false);
+        check(r#"{"form":{},"url":{}}"#, true, true);
+        check(r#"{"url":{}}"#, false, true);
+        check("true", false, false);
     }
 
     #[test]

@@ -79,6 +79,11 @@ impl Params {
         replaced.unwrap_or_else(|| self.clone())
     }
 
+    /// Tells whether there is such a member, whatever it is; `null` is none.
+    pub fn has(&self, name: &str) -> bool {
+        Object::parse(&self.raw, &[]).is_ok_and(|object| object.get(name).is_some_and(|text| text != "null"))
+    }
+
     /// Returns the string that a member is, if it is one.
     pub fn string(&self, name: &str) -> Option<String> {
         Object::parse(&self.raw, &[]).ok()?.string(name).map(Cow::into_owned)

@@ -1,5 +1,5 @@
 //! What is known about a caller once it is let in: who it is, in which world it is judged, through which door it
-//! came. Everything past the listeners works on an [`Admission`], and only `admit` makes one.
+//! came. Everything past the listeners works on an [`Admission`], and only [`Admission::new`] makes one.
 
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ pub(crate) struct Admission {
     viewpoint: Viewpoint,
     world: Arc<Snapshot>,
     client: Client,
+    /// Who came through the door, where the caller is an agent that it named.
+    claimed_by: Option<Authenticated>,
 }
 
 /// From where a caller looks at the gateway. What it sees from there depends on the world in force.
@@ -94,9 +96,16 @@ pub(crate) fn authenticate(proxy: &Proxy, presented: Presented<'_>) -> Result<Au
 }
 
 impl Viewpoint {
-    /// Tells whether the caller may know of `server` and hear it: its endpoint shows it, its own grant reaches it and
-    /// the rules allow it.
-    pub(crate) fn reaches(&self, configured: &Configured, server: &ServerId) -> bool {
+    /// Tells whether the caller may hear of `server` outside its calls: it may know of it, and would still be let in.
+    /// Every message that a server causes and no request of the caller's does is decided here, when it is about to be
+    /// told. Blocks for one file access where the server can be reached at all.
+    pub(crate) fn may_hear(&self, identity: &Identity, configured: &Configured, server: &ServerId) -> bool {
+        self.reaches(configured, server) && self.still_stands(identity)
+    }
+
+    /// Tells whether the caller may know of `server`: its endpoint shows it, its own grant reaches it and the rules
+    /// allow it.
+    fn reaches(&self, configured: &Configured, server: &ServerId) -> bool {
         self.view.shows(server) && configured.policy.may_see(self.caller.principal(), server).is_ok()
     }
 
@@ -146,12 +155,18 @@ impl Admission {
         if let Some(session) = &client.session {
             session.looks_from(&viewpoint);
         }
-        Self { viewpoint, world: proxy.snapshots.current(), client }
+        Self { viewpoint, world: proxy.snapshots.current(), client, claimed_by: None }
     }
 
     /// Returns the same request on behalf of the agent that it names itself.
     pub(crate) fn on_behalf_of(self, caller: Authenticated) -> Self {
-        Self { viewpoint: Viewpoint { caller, ..self.viewpoint }, ..self }
+        let claimed_by = Some(self.viewpoint.caller);
+        Self { viewpoint: Viewpoint { caller, ..self.viewpoint }, claimed_by, ..self }
+    }
+
+    /// Returns whose the tasks are that the request starts: who came through the door, also where it named another agent.
+    pub(crate) fn owner(&self) -> &Principal {
+        self.claimed_by.as_ref().unwrap_or(&self.viewpoint.caller).principal()
     }
 
     /// Returns the same request as if it had come to the endpoint of one server.

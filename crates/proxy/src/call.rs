@@ -4,6 +4,7 @@
 mod addressed;
 mod cached;
 mod deadline;
+mod gathering;
 mod own_tasks;
 mod running;
 mod state;
@@ -74,6 +75,7 @@ pub(crate) async fn start(proxy: &Proxy, admission: Admission, request: Routed) 
                 sealing,
                 reading,
                 asked,
+                gathering: None,
             })
         }
         Err(failure) => {

@@ -42,8 +42,9 @@ impl Changes {
         Self { viewpoint, revisions, seen, last: None }
     }
 
-    /// Waits for the next change that the client can see; returns the methods of the notifications to send.
-    /// Cancel safe. Never completes once the gateway has stopped publishing.
+    /// Waits for the next change that the client can see; returns the methods of the notifications to send. Who would
+    /// not be let in any more is told nothing, and what was missed if it is let in again. Blocks for one file access
+    /// when there is a change. Cancel safe. Never completes once the gateway has stopped publishing.
     pub(crate) async fn next(&mut self, proxy: &Proxy) -> Vec<&'static str> {
         loop {
             // What is there is compared first, so that a wait that was dropped halfway loses nothing.
@@ -51,18 +52,27 @@ impl Changes {
             let now = fingerprints(&proxy.snapshots.current(), &self.viewpoint);
             let methods = announcements(&self.seen, &now);
             if methods.is_empty() {
-                if self.revisions.changed().await.is_err() {
-                    std::future::pending::<()>().await;
-                }
+                self.revised().await;
                 continue;
             }
             if let Some(last) = self.last.filter(|last| last.elapsed() < INTERVAL) {
                 tokio::time::sleep_until(last + INTERVAL).await;
                 continue;
             }
+            if !self.viewpoint.still_stands(&proxy.identity) {
+                self.revised().await;
+                continue;
+            }
             self.seen = now;
             self.last = Some(Instant::now());
             return methods;
+        }
+    }
+
+    /// Waits until another world is in force.
+    async fn revised(&mut self) {
+        if self.revisions.changed().await.is_err() {
+            std::future::pending::<()>().await;
         }
     }
 }

@@ -5,6 +5,7 @@
 mod asker;
 mod asking;
 mod batch;
+mod collecting;
 mod exchange;
 mod outbox;
 mod share;
@@ -23,9 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::slot::{Opened, Slot};
 pub(crate) use self::{
+    collecting::Last,
     exchange::{Exchange, failed},
     outbox::Outbox,
-    share::Share,
+    share::{Batches, Share},
 };
 use crate::{
     Proxy,
@@ -42,6 +44,7 @@ pub(crate) struct Duplex {
     viewpoint: Viewpoint,
     exchange: Exchange,
     session: Slot,
+    batches: Arc<Batches>,
     /// Not the session's: a client that goes away cancels nothing.
     cancellable: Cancellable,
 }
@@ -75,8 +78,13 @@ impl Duplex {
             closed: CancellationToken::new(),
             proxy,
         };
-        let duplex =
-            Self { viewpoint, exchange, session: Slot::default(), cancellable: Cancellable::default() };
+        let duplex = Self {
+            viewpoint,
+            exchange,
+            session: Slot::default(),
+            batches: Arc::default(),
+            cancellable: Cancellable::default(),
+        };
         (Arc::new(duplex), messages)
     }
 
@@ -132,9 +140,11 @@ impl Duplex {
         };
         let duplex = self.clone();
         self.exchange.proxy.drain.tasks().spawn(async move {
-            let Some(answer) = duplex.finish(&begun, &duplex.exchange).await else { return };
+            let Some(Last { message, held: _held }) = duplex.finish(&begun, &duplex.exchange).await else {
+                return;
+            };
             tokio::select! {
-                () = duplex.send(answer) => {}
+                () = duplex.send(message) => {}
                 () = begun.entry.cancelled() => {}
             }
         });
@@ -157,23 +167,23 @@ impl Duplex {
 
     /// Returns the answer. A panic fails this request and no other; a cancelled request gets no answer (specification,
     /// cancellation).
-    async fn finish(&self, begun: &Begun, exchange: &Exchange) -> Option<Bytes> {
+    async fn finish(&self, begun: &Begun, exchange: &Exchange) -> Option<Last> {
         let running = AssertUnwindSafe(self.run(&begun.request, &begun.arrival, exchange)).catch_unwind();
         tokio::select! {
             ended = running => ended.unwrap_or_else(|_| {
-                Some(failed(&Failure::Internal, &begun.request, self.era(&begun.request)))
+                Some(failed(&Failure::Internal, &begun.request, self.era(&begun.request)).into())
             }),
             () = begun.entry.cancelled() => None,
         }
     }
 
-    async fn run(&self, request: &Request, arrival: &Arrival, exchange: &Exchange) -> Option<Bytes> {
+    async fn run(&self, request: &Request, arrival: &Arrival, exchange: &Exchange) -> Option<Last> {
         let client = match self.client(request, arrival.passed) {
             Ok(client) => client,
-            Err(error) => return Some(error),
+            Err(error) => return Some(error.into()),
         };
         let Some(caller) = arrival.caller.clone() else {
-            return Some(failed(&Failure::Internal, request, client.version.era()));
+            return Some(failed(&Failure::Internal, request, client.version.era()).into());
         };
         let viewpoint = Viewpoint { caller, ..self.viewpoint.clone() };
         let admission = Admission::new(&self.exchange.proxy, viewpoint, client);

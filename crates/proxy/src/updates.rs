@@ -14,14 +14,14 @@ pub(crate) const RESOURCE: &str = "notifications/resources/updated";
 const TASK: &str = "notifications/tasks";
 
 /// Waits for news of something watched that the caller may know now, as its endpoint shows it. Who has lost the access
-/// since it subscribed hears nothing. Cancel safe.
+/// since it subscribed, or its token, hears nothing. Blocks for one file access when there is news. Cancel safe.
 pub(crate) async fn next_update(proxy: &Proxy, viewpoint: &Viewpoint, watcher: &Watcher) -> Update {
     loop {
         let updated = watcher.next().await;
         let snapshot = proxy.snapshots.current();
         let world = &snapshot.configured;
         let subject = Subject { server: updated.server().clone(), target: Target::Server };
-        if !viewpoint.reaches(world, &subject.server) {
+        if !viewpoint.may_hear(&proxy.identity, world, &subject.server) {
             continue;
         }
         let Ok(update) = world.guardrails.screen_result(&subject, updated.into_what()) else { continue };

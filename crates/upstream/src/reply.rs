@@ -76,7 +76,7 @@ impl ResultStream {
         }
     }
 
-    /// Returns the next chunk; `None` at the end of the result. Not cancel safe: a chunk may be lost.
+    /// Returns the next chunk; `None` at the end of the result. Cancel safe.
     ///
     /// # Errors
     /// [`CallError::Lost`] and [`CallError::TooLarge`]; what was passed on so far is no complete JSON then.

@@ -74,6 +74,7 @@ pub(crate) async fn keep(
                 tenure,
                 open: None,
                 has_gap: false,
+                ended: None,
                 backoff: Backoff::default(),
             };
             listening.keep().await
@@ -103,6 +104,8 @@ struct Listening<'a> {
     open: Option<Open>,
     /// A subscription has ended, and none was opened since.
     has_gap: bool,
+    /// A subscription was ended by the server, which wants at least so long a pause before the next.
+    ended: Option<Duration>,
     backoff: Backoff,
 }
 
@@ -159,6 +162,10 @@ impl Offers {
 impl Listening<'_> {
     async fn keep(mut self) -> Infallible {
         loop {
+            if let Some(retry) = self.ended.take() {
+                let pause = self.backoff.next().max(retry);
+                self.meanwhile(sleep(pause)).await;
+            }
             let topics = self.tenure.claim();
             if self.refuse_foreign(&topics) {
                 continue;
@@ -279,7 +286,7 @@ impl Listening<'_> {
                 Renewed::Done => {}
                 // It agrees no more to what it agreed to, or to one subscription at a time: all begins anew.
                 Renewed::Refused(_) | Renewed::Unsupported => {
-                    self.note(&Heard::Ended { retry: Duration::ZERO });
+                    self.lose();
                     return Answered::All;
                 }
                 Renewed::NotNow => return Answered::NotNow,
@@ -335,17 +342,8 @@ impl Listening<'_> {
     /// Hears what comes on the open subscription until it ends, or another one is to be opened.
     async fn follow(&mut self) {
         while let Some(open) = &mut self.open {
-            let since = open.since;
             tokio::select! {
-                heard = open.stream.next() => {
-                    self.note(&heard);
-                    if let Heard::Ended { retry } = heard {
-                        if since.elapsed() >= LIVED {
-                            self.backoff.reset();
-                        }
-                        sleep(self.backoff.next().max(retry)).await;
-                    }
-                }
+                heard = open.stream.next() => self.note(&heard),
                 // Acknowledged too late, or again.
                 Some(_) = self.mail.acknowledgements.recv() => {}
                 () = self.tenure.stirred() => return self.meanwhile(sleep(GATHER)).await,
@@ -364,16 +362,25 @@ impl Listening<'_> {
         }
     }
 
-    /// Notes the end of the open subscription: what it was for is wanted anew.
+    /// Notes what is heard of the open subscription. Wherever its end is heard, it is not asked for anew without a pause.
     fn note(&mut self, heard: &Heard) {
-        match heard {
-            Heard::Acknowledged(_) => {}
-            Heard::Refused { .. } | Heard::Ended { .. } => {
-                self.open = None;
-                self.has_gap = true;
-                self.tenure.start_over();
-            }
+        let retry = match heard {
+            Heard::Acknowledged(_) => return,
+            Heard::Refused { .. } => Duration::ZERO,
+            Heard::Ended { retry } => *retry,
+        };
+        if self.open.as_ref().is_some_and(|open| open.since.elapsed() >= LIVED) {
+            self.backoff.reset();
         }
+        self.ended = Some(self.ended.unwrap_or_default().max(retry));
+        self.lose();
+    }
+
+    /// Gives up the open subscription: what it was for is wanted anew.
+    fn lose(&mut self) {
+        self.open = None;
+        self.has_gap = true;
+        self.tenure.start_over();
     }
 
     /// Writes what to ask for. That tasks are understood is declared where any is named.

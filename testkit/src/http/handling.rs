@@ -375,7 +375,7 @@ impl Unanswered {
         response(EVENTS, body)
     }
 
-    /// `bytes` without a length: made while it is sent.
+    /// `bytes` without a length: made while it is sent; before its end it rests for `pause_ms`.
     fn pour(mut self, asked: Asked, id: Value) -> Response<FakeBody> {
         let (body, sink) = FakeBody::pieces();
         let piece = Bytes::from(vec![b'x'; PIECE_BYTES]);
@@ -389,6 +389,7 @@ impl Unanswered {
                 sent = sink.send(piece.slice(..size)).await;
                 left -= size;
             }
+            tokio::time::sleep(Duration::from_millis(asked.number("pause_ms"))).await;
             let end: &[u8] = match asked.era {
                 Era::Legacy => b"\"}]}}",
                 Era::Modern => b"\"}],\"resultType\":\"complete\"}}",

@@ -107,13 +107,18 @@ impl Outcome {
         Self { failures, successes: BTreeSet::new() }
     }
 
-    /// Returns the checks that succeeded in `other` and were not made here, when this scenario passed all the same.
+    /// Returns this outcome with one more failure, of ours; what the suite saw stays in it.
+    pub(crate) fn and(mut self, check: &str, message: &str) -> Self {
+        self.failures.extend(Self::of(check, message).failures);
+        self
+    }
+
+    /// Returns the checks that succeeded in `other` and neither succeeded nor failed here, whatever else failed.
     pub(crate) fn not_made(&self, other: &Self) -> Vec<String> {
-        if self.is_passed() {
-            other.successes.difference(&self.successes).cloned().collect()
-        } else {
-            Vec::new()
-        }
+        let is_made = |check: &String| {
+            self.successes.contains(check) || self.failures.iter().any(|failure| failure.check == *check)
+        };
+        other.successes.iter().filter(|check| !is_made(check)).cloned().collect()
     }
 
     pub(crate) fn is_passed(&self) -> bool {
@@ -174,7 +179,16 @@ mod tests {
         let (direct, through) = (judge(&text("SUCCESS")).unwrap(), judge(&text("SKIPPED")).unwrap());
         assert_eq!(through.not_made(&direct), ["b"]);
         assert_eq!(direct.not_made(&through), [""; 0]);
-        assert_eq!(Outcome::of("c", "").not_made(&direct), [""; 0], "the failure says it");
+        assert_eq!(Outcome::of("c", "").not_made(&direct), ["a", "b"], "another failure does not say it");
+        assert_eq!(Outcome::of("b", "").not_made(&direct), ["a"], "a check that fails is made");
+    }
+
+    #[test]
+    fn a_failure_of_ours_leaves_what_the_suite_saw() {
+        let text = r#"[{ "id": "a", "status": "SUCCESS" }, { "id": "b", "status": "FAILURE" }]"#;
+        let outcome = judge(text).unwrap().and("c", "late");
+        let failed: Vec<_> = outcome.failures.iter().map(|failure| &*failure.check).collect();
+        assert_eq!((failed, outcome.successes.len()), (vec!["b", "c"], 1));
     }
 
     #[test]

@@ -1,5 +1,6 @@
-//! The committed list of what may fail, or not be made through the gateway. Each entry has a reason; an entry that nothing
-//! fails for any more is a fault, as is a failure without an entry. With only some rigs run, only their entries are judged.
+//! The committed list of what may fail, or not be made through the gateway. Each entry has a reason and the one place it
+//! excuses: a check listed as not made is a fault once it is made and fails. An entry that nothing is as it says for any
+//! more is a fault, as is a failure without an entry. With only some rigs run, only their entries are judged.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
-use super::findings::Finding;
+use super::findings::{Finding, Place};
 use super::rigs::RIGS;
 use super::running::Run;
 
@@ -18,13 +19,14 @@ pub(crate) struct Expected {
     entries: Vec<Entry>,
 }
 
-/// One thing that may fail.
+/// One thing that may fail in one place.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Entry {
     rig: String,
     /// A scenario, or `scenario:check`.
     scenario: String,
+    place: Place,
     pub(crate) reason: String,
 }
 
@@ -42,10 +44,10 @@ impl Expected {
         let entries = entries.unwrap_or_default();
         let mut seen = BTreeSet::new();
         for entry in &entries {
-            let Entry { rig, scenario, reason } = entry;
+            let Entry { rig, scenario, place, reason } = entry;
             ensure!(RIGS.iter().any(|known| known.name == rig), "there is no rig `{rig}`");
             ensure!(!reason.trim().is_empty(), "{rig} {scenario} has no reason");
-            ensure!(seen.insert((rig, scenario)), "{rig} {scenario} is listed twice");
+            ensure!(seen.insert((rig, scenario, place)), "{rig} {scenario} is listed twice in one place");
         }
         Ok(Self { entries })
     }
@@ -69,7 +71,11 @@ impl Expected {
         let entries = self.entries.iter().filter(|entry| entry.rig == rig);
         let stale = entries.filter(|entry| !findings.iter().any(|finding| entry.covers(finding)));
         let stale = stale.map(|entry| {
-            format!("{rig} {} is listed and does not fail any more: remove the entry", entry.scenario)
+            let Entry { scenario, place, .. } = entry;
+            format!(
+                "{rig} {scenario} is listed as what {}, which it is no more: remove the entry",
+                place.words()
+            )
         });
         unlisted.chain(stale).collect()
     }
@@ -79,10 +85,11 @@ impl Expected {
 
 impl Entry {
     fn covers(&self, finding: &Finding) -> bool {
-        match self.scenario.split_once(':') {
+        let is_named = match self.scenario.split_once(':') {
             Some((scenario, check)) => scenario == finding.scenario && check == finding.check,
             None => self.scenario == finding.scenario,
-        }
+        };
+        is_named && self.place == finding.place
     }
 }
 
@@ -99,7 +106,11 @@ mod tests {
     }
 
     fn entry(scenario: &str) -> String {
-        format!("- rig: {RIG}\n  scenario: {scenario}\n  reason: because\n")
+        entry_at(scenario, "fails-both-ways")
+    }
+
+    fn entry_at(scenario: &str, place: &str) -> String {
+        format!("- rig: {RIG}\n  scenario: {scenario}\n  place: {place}\n  reason: because\n")
     }
 
     fn faults(text: &str, findings: &[Finding]) -> Vec<String> {
@@ -125,23 +136,72 @@ mod tests {
     fn an_entry_that_nothing_fails_for_is_stale() {
         let faults = faults(&entry("ping:a"), &[]);
         assert_eq!(faults.len(), 1);
-        assert!(faults[0].contains("does not fail any more"), "{faults:?}");
+        assert!(faults[0].contains("which it is no more: remove the entry"), "{faults:?}");
+    }
+
+    #[test]
+    fn an_entry_excuses_its_own_place_alone() {
+        let places = [
+            ("fails-only-through", Place::FailsOnlyThrough),
+            ("fails-only-without", Place::FailsOnlyWithout),
+            ("fails-both-ways", Place::FailsBothWays),
+            ("made-only-without", Place::MadeOnlyWithout),
+        ];
+        for (name, listed) in places {
+            for (_, place) in places {
+                for scenario in ["ping", "ping:a"] {
+                    let found = Finding { place, ..finding("ping", "a") };
+                    let count = if place == listed { 0 } else { 2 };
+                    let faults = faults(&entry_at(scenario, name), &[found]);
+                    assert_eq!(faults.len(), count, "{name} {place:?}: {faults:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_check_listed_as_not_made_may_not_fail_through_the_gateway() {
+        let direct = Outcome { successes: ["a".to_owned()].into(), ..Outcome::default() };
+        let text = entry_at("ping:a", "made-only-without");
+        let not_made = Finding::all("ping", &direct, &Outcome::default());
+        assert_eq!(faults(&text, &not_made), [""; 0]);
+        let failing = faults(&text, &Finding::all("ping", &direct, &Outcome::of("a", "lost")));
+        assert_eq!(failing.len(), 2, "{failing:?}");
+        assert!(
+            failing[0].contains("ping:a fails only through the gateway and is not listed"),
+            "{failing:?}"
+        );
+        assert!(failing[1].contains("ping:a is listed as what is made only without"), "{failing:?}");
+    }
+
+    #[test]
+    fn a_listed_failure_does_not_excuse_a_check_that_is_not_made() {
+        let direct = Outcome { successes: ["a".to_owned(), "b".to_owned()].into(), ..Outcome::default() };
+        let found = Finding::all("ping", &direct, &Outcome::of("a", ""));
+        for scenario in ["ping", "ping:a"] {
+            let faults = faults(&entry_at(scenario, "fails-only-through"), &found);
+            assert_eq!(faults.len(), 1, "{faults:?}");
+            assert!(faults[0].contains("ping:b is made only without the gateway and is not"), "{faults:?}");
+        }
     }
 
     #[test]
     fn entries_of_rigs_that_did_not_run_are_not_judged() {
-        let text = "- { rig: skills-2026-07-28, scenario: a, reason: because }";
+        let text = "- { rig: skills-2026-07-28, scenario: a, place: fails-both-ways, reason: because }";
         assert_eq!(faults(text, &[]), [""; 0]);
     }
 
     #[test]
     fn entries_that_cannot_be_enforced_are_refused() {
         let twice = entry("ping") + &entry("ping");
-        let unknown = "- { rig: none, scenario: a, reason: because }";
-        let unreasoned = "- { rig: server-2025-11-25, scenario: a, reason: '' }";
-        let unread = "- { rig: server-2025-11-25, scenario: a, reason: x, check: y }";
-        for text in [twice.as_str(), unknown, unreasoned, unread] {
-            assert!(Expected::parse(text).is_err(), "{text}");
+        let unknown = entry("ping").replace(RIG, "none");
+        let unreasoned = entry("ping").replace("because", "''");
+        let unread = entry("ping") + "  check: y\n";
+        let unplaced = entry("ping").replace("  place: fails-both-ways\n", "");
+        let misplaced = entry_at("ping", "anywhere");
+        assert!(Expected::parse(&entry("ping")).is_ok());
+        for text in [twice, unknown, unreasoned, unread, unplaced, misplaced] {
+            assert!(Expected::parse(&text).is_err(), "{text}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! What failed, seen both ways: a check that fails without the gateway, too, is no fault of the gateway. A check that
 //! the gateway keeps from being made counts as failed: nothing is passed by not being looked at.
 
+use serde::Deserialize;
+
 use super::checks::{Failure, Outcome};
 
 /// A check of a scenario that failed with the gateway, without it, or both, or was made only without it.
@@ -12,14 +14,15 @@ pub(crate) struct Finding {
     pub(crate) message: String,
 }
 
-/// Where a check failed, or was not made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where a check failed, or was not made; in the list of what may fail, one of these in kebab case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Place {
-    OnlyThrough,
-    OnlyDirect,
-    Both,
+    FailsOnlyThrough,
+    FailsOnlyWithout,
+    FailsBothWays,
     /// It succeeded without the gateway and was not made through it.
-    NotMade,
+    MadeOnlyWithout,
 }
 
 // === impl Finding ===
@@ -34,17 +37,18 @@ impl Finding {
             }
             let has = |outcome: &Outcome| outcome.failures.iter().any(|other| other.check == failure.check);
             let place = match (has(direct), has(through)) {
-                (true, true) => Place::Both,
-                (true, false) => Place::OnlyDirect,
-                (false, _) => Place::OnlyThrough,
+                (true, true) => Place::FailsBothWays,
+                (true, false) => Place::FailsOnlyWithout,
+                (false, _) => Place::FailsOnlyThrough,
             };
             findings.push(Self::new(scenario, failure.clone(), place));
         }
-        let not_made = through.not_made(direct).into_iter();
-        findings.extend(not_made.map(|check| {
-            let message = "the suite does not make this check through the gateway".to_owned();
-            Self::new(scenario, Failure { check, message }, Place::NotMade)
-        }));
+        for check in through.not_made(direct) {
+            if !findings.iter().any(|known| known.check == check) {
+                let message = "the suite does not make this check through the gateway".to_owned();
+                findings.push(Self::new(scenario, Failure { check, message }, Place::MadeOnlyWithout));
+            }
+        }
         findings
     }
 
@@ -58,10 +62,10 @@ impl Finding {
 impl Place {
     pub(crate) fn words(self) -> &'static str {
         match self {
-            Self::OnlyThrough => "fails only through the gateway",
-            Self::OnlyDirect => "fails only without the gateway",
-            Self::Both => "fails without the gateway, too",
-            Self::NotMade => "is made only without the gateway",
+            Self::FailsOnlyThrough => "fails only through the gateway",
+            Self::FailsOnlyWithout => "fails only without the gateway",
+            Self::FailsBothWays => "fails without the gateway, too",
+            Self::MadeOnlyWithout => "is made only without the gateway",
         }
     }
 }
@@ -81,7 +85,8 @@ mod tests {
             .into_iter()
             .map(|finding| (finding.check, finding.place))
             .collect();
-        let expected = [("b", Place::Both), ("c", Place::OnlyThrough), ("a", Place::OnlyDirect)];
+        let expected =
+            [("b", Place::FailsBothWays), ("c", Place::FailsOnlyThrough), ("a", Place::FailsOnlyWithout)];
         assert_eq!(found, expected.map(|(check, place)| (check.to_owned(), place)));
     }
 
@@ -91,7 +96,25 @@ mod tests {
         let through = Outcome { successes: ["a".to_owned()].into(), ..Outcome::default() };
         let found = Finding::all("s", &direct, &through);
         assert_eq!(found.len(), 1, "{found:?}");
-        assert_eq!((&*found[0].check, found[0].place), ("b", Place::NotMade));
+        assert_eq!((&*found[0].check, found[0].place), ("b", Place::MadeOnlyWithout));
         assert_eq!(Finding::all("s", &through, &direct), []);
+    }
+
+    #[test]
+    fn a_failure_does_not_hide_that_another_check_is_not_made() {
+        let successes = ["a".to_owned(), "b".to_owned(), "c".to_owned()];
+        let direct = Outcome { successes: successes.into(), ..Outcome::default() };
+        let through = Outcome { successes: ["c".to_owned()].into(), ..Outcome::of("a", "") };
+        let found = Finding::all("s", &direct, &through);
+        let found: Vec<_> = found.iter().map(|finding| (&*finding.check, finding.place)).collect();
+        assert_eq!(found, [("a", Place::FailsOnlyThrough), ("b", Place::MadeOnlyWithout)]);
+    }
+
+    #[test]
+    fn a_check_that_fails_and_succeeds_without_the_gateway_is_found_once() {
+        let direct = Outcome { successes: ["a".to_owned()].into(), ..Outcome::of("a", "") };
+        let found = Finding::all("s", &direct, &Outcome::default());
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert_eq!(found[0].place, Place::FailsOnlyWithout);
     }
 }

@@ -241,9 +241,9 @@ impl Tools {
         let end = limited::run(&mut command, &log, SCENARIO_LIMIT)?;
         let outcome = checks::outcome(&folder.join("out"), rig.leg.prefix(), name)?;
         Ok(match end {
-            End::Stopped => Outcome::of("not-finished", "the scenario took too long"),
+            End::Stopped => outcome.and("not-finished", "the scenario took too long"),
             End::Failed if outcome.is_passed() => {
-                Outcome::of("client-failed", "the client ended with an error")
+                outcome.and("client-failed", "the client ended with an error")
             }
             End::Succeeded | End::Failed => outcome,
         })

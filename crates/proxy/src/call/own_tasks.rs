@@ -29,10 +29,10 @@ pub(super) fn only(
     permit: &Permit,
     event: Cleared<Event>,
 ) -> Result<Cleared<Event>, Failure> {
-    let server = &permit.subject().server;
+    let (server, owner) = (&permit.subject().server, admission.owner().key());
     let listed = match event.get() {
         Event::Result(Payload::Whole(result)) if is_filtered(admission, row) => {
-            let is_own = |id: &str| tasks.is_own(permit.principal(), server, id);
+            let is_own = |id: &str| tasks.is_own(&owner, server, id);
             filtered(result, is_own).ok_or_else(|| CallError::Protocol {
                 server: server.clone(),
                 what: "its list of tasks cannot be read".to_owned(),

@@ -9,7 +9,13 @@ use protocol::{Era, MethodRow};
 use tokio_util::sync::CancellationToken;
 use upstream::{CallError, Event, Payload, Reply, ResultStream};
 
-use super::{cached::Reading, deadline::Deadline, own_tasks, state::Sealing};
+use super::{
+    cached::Reading,
+    deadline::Deadline,
+    gathering::{Gathered, Gathering, JUDGED_BYTES},
+    own_tasks,
+    state::Sealing,
+};
 use crate::{
     admission::Admission,
     error::{Asked, Failure, shown},
@@ -20,9 +26,6 @@ use crate::{
     tasks::Tasks,
     uris::Renaming,
 };
-
-/// Largest result that is looked into for what kind it is.
-const JUDGED_BYTES: usize = 256 * 1024;
 
 const PROGRESS: &str = "notifications/progress";
 
@@ -41,6 +44,8 @@ pub(crate) struct Running {
     pub(super) sealing: Option<Sealing>,
     pub(super) reading: Option<Reading>,
     pub(super) asked: Option<Arc<Asked>>,
+    /// What has arrived of a result that must be judged as a whole.
+    pub(super) gathering: Option<Gathering>,
 }
 
 impl Running {
@@ -115,11 +120,7 @@ impl Running {
 
     async fn wanted_event(&mut self) -> Result<Cleared<Event>, Failure> {
         loop {
-            let subject = self.permit.subject();
-            let event =
-                self.deadline.bound(&subject.server, &self.shutdown, pin!(self.reply.next())).await??;
-            let event = self.admission.world().configured.guardrails.screen_result(subject, event)?;
-            let event = self.gathered(event).await?;
+            let event = self.whole_event().await?;
             self.keep(event.get());
             let kind = self.check_kind(event.get())?;
             if !self.is_wanted(event.get()) {
@@ -134,41 +135,52 @@ impl Running {
         }
     }
 
-    /// Collects a result that must be judged as a whole, as far as one of its kind can be large: a question back, a task,
-    /// a list of tasks. A larger one is an answer, and passed on while it arrives.
-    async fn gathered(&mut self, event: Cleared<Event>) -> Result<Cleared<Event>, Failure> {
-        let is_list = own_tasks::is_filtered(&self.admission, self.row);
-        let is_judged = is_list || (self.upstream_era() == Era::Modern && self.expected.is_open());
-        if !is_judged || !matches!(event.get(), Event::Result(Payload::Streamed(_))) {
-            return Ok(event);
-        }
-        let mut gathered = None;
-        let mut event = event.map(|event| match event {
-            Event::Result(Payload::Streamed(stream)) => {
-                gathered = Some(stream);
-                Event::Result(Payload::Whole(Bytes::new()))
+    /// Waits for the next event; a result that must be judged as a whole is collected. Cancel safe: what has arrived of
+    /// it stays.
+    async fn whole_event(&mut self) -> Result<Cleared<Event>, Failure> {
+        if self.gathering.is_none() {
+            let subject = self.permit.subject();
+            let event =
+                self.deadline.bound(&subject.server, &self.shutdown, pin!(self.reply.next())).await??;
+            let event = self.admission.world().configured.guardrails.screen_result(subject, event)?;
+            if !self.must_be_whole() {
+                return Ok(event);
             }
-            other => other,
-        });
-        let Some(mut stream) = gathered else { return Ok(event) };
-        let (mut chunks, mut bytes) = (Vec::<Bytes>::new(), 0);
-        let payload = loop {
-            let Some(chunk) = self.next_chunk(&mut stream).await? else {
-                break Payload::Whole(chunks.concat().into());
+            match Gathering::begin(event) {
+                Ok(gathering) => {
+                    self.gathering = Some(gathering);
+                    self.deadline.extend();
+                }
+                Err(event) => return Ok(event),
+            }
+        }
+        self.gathered().await
+    }
+
+    /// Tells whether a result of this call is judged as a whole: a question back, a task, a list of tasks.
+    fn must_be_whole(&self) -> bool {
+        own_tasks::is_filtered(&self.admission, self.row)
+            || (self.upstream_era() == Era::Modern && self.expected.is_open())
+    }
+
+    async fn gathered(&mut self) -> Result<Cleared<Event>, Failure> {
+        loop {
+            let Some(gathering) = &mut self.gathering else { return Err(Failure::Internal) };
+            let server = &self.permit.subject().server;
+            let chunk = {
+                let next = pin!(gathering.stream().next_chunk());
+                self.deadline.bound(server, &self.shutdown, next).await?.transpose()?
             };
-            bytes += chunk.len();
-            chunks.push(chunk);
-            if bytes > JUDGED_BYTES {
-                if is_list {
+            self.deadline.extend();
+            match self.gathering.take().map(|gathering| gathering.take(chunk)) {
+                Some(Gathered::Partly(gathering)) => self.gathering = Some(gathering),
+                Some(Gathered::Streamed(_)) if own_tasks::is_filtered(&self.admission, self.row) => {
                     return Err(self.too_large(JUDGED_BYTES));
                 }
-                // As they came: a large result is not copied.
-                stream.give_back(chunks);
-                break Payload::Streamed(stream);
+                Some(Gathered::Whole(event) | Gathered::Streamed(event)) => return Ok(event),
+                None => return Err(Failure::Internal),
             }
-        };
-        event = event.map(|_| Event::Result(payload));
-        Ok(event)
+        }
     }
 
     /// Progress gives the call more time; a final answer ends its record, unless it is still arriving.
@@ -206,7 +218,7 @@ impl Running {
         let Event::Request(request) = event.get() else { return Some(event) };
         let session = self.session()?;
         // Dropped, the request is refused; this says so in the words of a client.
-        if session.capabilities().allow(request.method()) {
+        if session.capabilities().allow_request(request.method(), request.params()) {
             return Some(event);
         }
         if let Event::Request(request) = event.into_inner() {
@@ -246,7 +258,7 @@ impl Running {
         match self.expected.judge(result, self.upstream_era()) {
             kind @ (ResultKind::Complete | ResultKind::InputRequired) => Ok(kind),
             ResultKind::Task(id) => {
-                self.tasks.enter(self.permit.principal().clone(), &server(), &id);
+                self.tasks.enter(self.admission.owner().key(), &server(), &id);
                 Ok(ResultKind::Task(id))
             }
             // A legacy client cannot take a question back as a result.

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use policy::Permit;
 use protocol::{Edit, Era, MethodRow, Object, Params, splice};
 use serde_json::json;
+use upstream::CallError;
 
 use crate::{
     Proxy,
     admission::Admission,
     error::Failure,
-    request_state::{Bond, RequestStates},
+    request_state::{BadState, Bond, RequestStates},
 };
 
 /// The member that carries it.
@@ -45,7 +46,11 @@ impl Sealing {
     /// # Errors
     /// [`Failure::State`] when the caller was not given it for this call.
     pub(super) fn opened(&self, permit: &Permit) -> Result<Params, Failure> {
-        let Some(sealed) = self.params.string(STATE) else { return Ok(self.params.clone()) };
+        if !self.params.has(STATE) {
+            return Ok(self.params.clone());
+        }
+        // What is no string was not sealed here, and a server may take it for another's state.
+        let sealed = self.params.string(STATE).ok_or(BadState)?;
         let state = self.states.open(&self.bond(permit), &sealed)?;
         Ok(self.params.with_member(STATE, json!(state).to_string().as_bytes(), self.row))
     }
@@ -53,10 +58,15 @@ impl Sealing {
     /// Returns a result with its state sealed; `None` if it has none.
     ///
     /// # Errors
-    /// [`Failure::Internal`] without randomness.
+    /// [`Failure::Internal`] without randomness; [`CallError::Protocol`] when the state is no string.
     pub(super) fn sealed(&self, permit: &Permit, result: &Bytes) -> Result<Option<Bytes>, Failure> {
         let Ok(object) = Object::parse(result, &[STATE]) else { return Ok(None) };
-        let Some((state, at)) = object.string(STATE).zip(object.span(STATE)) else { return Ok(None) };
+        let is_there = object.get(STATE).is_some_and(|text| text != "null");
+        let Some(at) = object.span(STATE).filter(|_| is_there) else { return Ok(None) };
+        let state = object.string(STATE).ok_or_else(|| CallError::Protocol {
+            server: permit.subject().server.clone(),
+            what: "its `requestState` is no string".to_owned(),
+        })?;
         let sealed = self.states.seal(&self.bond(permit), &state).map_err(|_| Failure::Internal)?;
         let sealed = json!(sealed).to_string();
         let mut changed = Vec::with_capacity(result.len() + sealed.len());

@@ -27,10 +27,11 @@ impl Duplex {
         let exchange = Exchange {
             proxy: self.exchange.proxy.clone(),
             outbox: self.exchange.outbox.clone(),
-            share: Share::together(limit),
+            share: Share::together(limit, self.batches.clone()),
             closed: self.exchange.closed.clone(),
         };
-        let arriving = Arriving { duplex: self, arrival, exchange: Arc::new(exchange) };
+        let exchange = Arc::new(exchange);
+        let arriving = Arriving { duplex: self, arrival, exchange: exchange.clone() };
         let due = batch::take(messages, &arriving);
         let (duplex, tasks) = (self.clone(), self.exchange.proxy.drain.tasks());
         let answers = batch::gather(tasks, due, limit);
@@ -38,6 +39,8 @@ impl Duplex {
             if let Some(answers) = answers.await {
                 duplex.send(answers).await;
             }
+            // Until then the batch has its share.
+            drop(exchange);
         });
     }
 
@@ -67,8 +70,9 @@ impl Taking for Arriving<'_> {
         Due::later(id, async move {
             // Here and not in the reader: a batch is taken whole.
             exchange.has_room().await;
-            let message = duplex.finish(&begun, &exchange).await;
-            Answered { message, _held: Some(Box::new(begun)) }
+            let last = duplex.finish(&begun, &exchange).await;
+            let (message, held) = last.map(|last| (last.message, last.held)).unzip();
+            Answered { message, _held: Some(Box::new((begun, held))) }
         })
     }
 

@@ -6,15 +6,21 @@ use std::sync::Arc;
 use bytes::Bytes;
 use guardrails::Cleared;
 use protocol::{Era, Request, RequestId, code, encode};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 use upstream::{Event, ResultStream};
 
-use super::{asking::Asking, outbox::Outbox, share::Share};
+use super::{
+    asking::Asking,
+    collecting::Last,
+    outbox::Outbox,
+    share::{Part, Share},
+};
 use crate::{
     Proxy,
     admission::Admission,
     answer::{self, Encoded},
-    call::Running,
+    call::{self, Running},
     error::Failure,
     methods::{self, Answer, Listening},
 };
@@ -38,18 +44,18 @@ pub(crate) fn failed(failure: &Failure, request: &Request, era: Era) -> Bytes {
 
 impl Exchange {
     /// Answers an admitted request; returns the last message. A subscription that ends because its client is gone has
-    /// none. Dropping the future cancels the request.
-    pub(crate) async fn answer(&self, admission: Admission, request: &Request) -> Option<Bytes> {
+    /// none. Dropping the future cancels the request. What is returned is to be held until the message is handed on.
+    pub(crate) async fn answer(&self, admission: Admission, request: &Request) -> Option<Last> {
         let era = admission.era();
         let last = match methods::answer(&self.proxy, admission, request.clone()).await {
             Ok(Answer::Result(result)) => {
-                Ok(self.unless_too_large(&request.id, encode::result(&request.id, &result).into()))
+                Ok(self.unless_too_large(&request.id, encode::result(&request.id, &result).into()).into())
             }
             Ok(Answer::Running(running)) => self.follow(running, request).await,
-            Ok(Answer::Listening(listening)) => return self.listen(listening).await,
+            Ok(Answer::Listening(listening)) => return self.listen(listening).await.map(Last::from),
             Err(failure) => Err(failure),
         };
-        Some(last.unwrap_or_else(|failure| failed(&failure, request, era)))
+        Some(last.unwrap_or_else(|failure| failed(&failure, request, era).into()))
     }
 
     /// Sends a message. A client that is gone hears nothing; whoever reads from it notices.
@@ -75,7 +81,7 @@ impl Exchange {
         encode::error(Some(id), code::INTERNAL_ERROR, &text, None).into()
     }
 
-    async fn follow(&self, mut running: Box<Running>, request: &Request) -> Result<Bytes, Failure> {
+    async fn follow(&self, mut running: Box<Running>, request: &Request) -> Result<Last, Failure> {
         let asking = Asking::of(&running);
         loop {
             let event = tokio::select! {
@@ -91,7 +97,11 @@ impl Exchange {
                 Encoded::Message(message) => self.offer(message).await,
                 Encoded::Final(message) | Encoded::Refused(_, message) => {
                     let has_room = self.share.take(message.len());
-                    return if has_room { Ok(message) } else { Err(running.too_large(self.share.limit())) };
+                    return if has_room {
+                        Ok(message.into())
+                    } else {
+                        Err(running.too_large(self.share.limit()))
+                    };
                 }
                 Encoded::Streamed(head, stream) => return self.collect(&mut running, head, stream).await,
             }
@@ -121,27 +131,37 @@ impl Exchange {
         running: &mut Running,
         mut message: Vec<u8>,
         mut stream: ResultStream,
-    ) -> Result<Bytes, Failure> {
+    ) -> Result<Last, Failure> {
         let mut part = self.share.begin();
         let first = running.next_chunk(&mut stream).await?.unwrap_or_default();
         let rest = answer::open_streamed(&mut message, &first, answer::additions(running));
         let (mut bytes, mut chunk) = (first.len() as u64, rest);
         loop {
             // One more byte closes the message.
-            if !part.grow_to(message.len() + chunk.len() + 1) {
-                let failure = running.too_large(self.share.limit());
-                running.fail(&failure);
-                return Err(failure);
-            }
+            let grown = if part.grow_to(message.len() + chunk.len() + 1) {
+                self.has_turn(&mut part).await
+            } else {
+                Err(running.too_large(self.share.limit()))
+            };
+            grown.inspect_err(|failure| running.fail(failure))?;
             message.extend_from_slice(&chunk);
             let Some(next) = running.next_chunk(&mut stream).await? else { break };
             bytes += next.len() as u64;
             chunk = next;
         }
         message.push(b'}');
-        part.keep();
         running.returned(bytes);
-        Ok(message.into())
+        Ok(Last { message: message.into(), held: part.keep() })
+    }
+
+    /// Waits until a message may grow; not longer than a call may take, and not when running calls are given up.
+    async fn has_turn(&self, part: &mut Part<'_>) -> Result<(), Failure> {
+        tokio::select! {
+            biased;
+            () = part.has_turn() => Ok(()),
+            () = self.proxy.drain.over().cancelled() => Err(Failure::ShuttingDown),
+            () = sleep(call::HARD_LIMIT) => Err(Failure::Overloaded { limit: self.proxy.limits.in_flight() }),
+        }
     }
 
     async fn listen(&self, mut listening: Box<Listening>) -> Option<Bytes> {

@@ -119,9 +119,11 @@ impl Outbox {
         let share = message.len().min(BYTES) as u32;
         let share = Arc::clone(&self.room.free).acquire_many_owned(share).await;
         let share = share.expect("the room is never closed");
-        let waiting = Waiting { message, room: Arc::clone(&self.room), _share: share };
         // Refused when the client is gone: then there is nobody to tell.
-        let _ = sender.send(Bytes::from_owner(waiting)).await;
+        let Ok(place) = sender.reserve().await else { return };
+        // Not before it has its place: one that is dropped without it was not taken by the client.
+        let waiting = Waiting { message, room: Arc::clone(&self.room), _share: share };
+        place.send(Bytes::from_owner(waiting));
     }
 
     /// Waits for room, and gives the client up when it takes nothing for too long.
@@ -255,6 +257,37 @@ mod tests {
         outbox.offer("told".into()).now_or_never().expect("there is room again");
         drop(next(&mut messages).await);
         assert_eq!(&*next(&mut messages).await, b"told");
+    }
+
+    #[tokio::test]
+    async fn what_was_dropped_was_not_taken_where_many_small_messages_wait() {
+        let (outbox, mut messages) = Outbox::new(STALL);
+        for _ in 0..MESSAGES {
+            outbox.send("s".into()).now_or_never().expect("there is room");
+        }
+        let began = Instant::now();
+        outbox.offer("dropped".into()).await;
+        assert!(began.elapsed() >= PATIENCE);
+        outbox.offer("dropped at once".into()).now_or_never().expect("no call is held up again");
+        drop(next(&mut messages).await);
+        outbox.offer("told".into()).now_or_never().expect("there is room again");
+        assert_eq!(outbox.room.taken.load(Ordering::Relaxed), 1);
+        assert_eq!(outbox.room.free.available_permits(), BYTES - (MESSAGES - 1) - "told".len());
+
+        // Offers that go on do not hide that nothing is taken.
+        let (began, mut offers) = (Instant::now(), 0);
+        let offering = async {
+            loop {
+                outbox.offer("dropped".into()).await;
+                offers += 1;
+                sleep(STALL / 10).await;
+            }
+        };
+        tokio::select! {
+            () = offering => {}
+            ((), ()) = async { tokio::join!(outbox.send("late".into()), outbox.unread()) } => {}
+        }
+        assert!(began.elapsed() < 2 * STALL && offers > 1, "{:?}, {offers}", began.elapsed());
     }
 
     #[tokio::test]

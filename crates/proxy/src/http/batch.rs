@@ -25,7 +25,7 @@ use crate::{
     Proxy,
     admission::{Admission, Client, Viewpoint},
     batch::{self, Answered, Due, Taking},
-    duplex::{Exchange, Outbox, Share, failed},
+    duplex::{Exchange, Last, Outbox, Share, failed},
     error::Failure,
     places::Place,
     session::{Entry, Session},
@@ -84,7 +84,9 @@ fn outlet(proxy: &Arc<Proxy>, accepts: Accepts) -> (Exchange, Outlet) {
             let share = Share::each(proxy.limits.line_bytes());
             (Some(Arc::new(outbox)), share, Outlet::Events(messages))
         }
-        Accepts::OnlyJson => (None, Share::together(proxy.limits.line_bytes()), Outlet::Array),
+        Accepts::OnlyJson => {
+            (None, Share::together(proxy.limits.line_bytes(), Arc::default()), Outlet::Array)
+        }
     };
     (Exchange { proxy: proxy.clone(), outbox, share, closed: CancellationToken::new() }, outlet)
 }
@@ -119,8 +121,8 @@ impl Taking for Arriving<'_> {
         };
         let exchange = self.exchange.clone();
         Due::later(id, async move {
-            let message = member.answer(&exchange).await;
-            Answered { message: Some(message), _held: Some(Box::new(member)) }
+            let Last { message, held } = member.answer(&exchange).await;
+            Answered { message: Some(message), _held: Some(Box::new((member, held))) }
         })
     }
 
@@ -145,8 +147,8 @@ impl Arriving<'_> {
 
 impl Member {
     /// A panic fails this request and no other.
-    async fn answer(&self, exchange: &Exchange) -> Bytes {
-        let fail = |failure| failed(&failure, &self.request, Era::Legacy);
+    async fn answer(&self, exchange: &Exchange) -> Last {
+        let fail = |failure| Last::from(failed(&failure, &self.request, Era::Legacy));
         let answering = exchange.answer(self.admission.clone(), &self.request);
         tokio::select! {
             ended = AssertUnwindSafe(answering).catch_unwind() => {

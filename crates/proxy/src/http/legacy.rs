@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use protocol::{Message, Notification, Request, RequestId, Version, encode};
+use protocol::{Era, Message, Notification, Request, RequestId, Version, encode};
 
 use super::{
     body::ReplyBody,
@@ -62,6 +62,7 @@ pub(super) fn delete(
     viewpoint: &Viewpoint,
     headers: &HeaderMap,
 ) -> Result<Response<ReplyBody>, Refusal> {
+    check_legacy(headers)?;
     if !headers.contains_key(SESSION) {
         return Err(Refusal::MethodNotAllowed);
     }
@@ -93,7 +94,7 @@ fn initialize(
     let opened = methods::initialize(proxy, &viewpoint, request.params.as_ref());
     let opened = match opened {
         Ok(opened) => opened,
-        Err(failure) => return Ok(reply::failed(&failure, &request.id, protocol::Era::Legacy)),
+        Err(failure) => return Ok(reply::failed(&failure, &request.id, Era::Legacy)),
     };
     let opening = Opening {
         owner: viewpoint.caller.principal().key(),
@@ -115,12 +116,23 @@ fn initialize(
 
 /// `MCP-Protocol-Version` may be absent (then it is 2025-03-26 or older); a revision that we do not speak is refused.
 pub(super) fn check_version(headers: &HeaderMap, id: Option<&RequestId>) -> Result<(), Refusal> {
-    let Some(value) = headers.get("mcp-protocol-version") else { return Ok(()) };
-    let text = value.to_str().unwrap_or("?");
-    if text.parse::<Version>().is_ok() {
-        return Ok(());
+    version(headers, id).map(drop)
+}
+
+/// The same for GET and DELETE, which are of the legacy era alone (specification 2026-07-28, transports).
+pub(super) fn check_legacy(headers: &HeaderMap) -> Result<(), Refusal> {
+    match version(headers, None)?.map(Version::era) {
+        Some(Era::Modern) => Err(Refusal::MethodNotAllowed),
+        Some(Era::Legacy) | None => Ok(()),
     }
-    Err(Refusal::Version { id: id.cloned(), requested: crate::error::shown(text) })
+}
+
+/// Reads `MCP-Protocol-Version`.
+fn version(headers: &HeaderMap, id: Option<&RequestId>) -> Result<Option<Version>, Refusal> {
+    let Some(value) = headers.get("mcp-protocol-version") else { return Ok(None) };
+    let text = value.to_str().unwrap_or("?");
+    let unknown = |_| Refusal::Version { id: id.cloned(), requested: crate::error::shown(text) };
+    text.parse().map(Some).map_err(unknown)
 }
 
 const fn id_of(message: &Message) -> Option<&RequestId> {

@@ -36,6 +36,7 @@ pub(super) fn open(
     viewpoint: &Viewpoint,
     headers: &HeaderMap,
 ) -> Result<Response<ReplyBody>, Refusal> {
+    legacy::check_legacy(headers)?;
     let accepts_events = post::media_ranges(headers).any(|range| range == "text/event-stream");
     if !accepts_events || !headers.contains_key("mcp-session-id") {
         return Err(Refusal::MethodNotAllowed);

@@ -201,7 +201,7 @@ impl Session {
                 let is_told = TOLD.contains(&&*method) && self.wants(&method, params.as_deref());
                 is_told.then(|| encode::notification(&method, params.as_deref()).into())
             }
-            Said::Request(request) if self.capabilities.allow(request.method()) => {
+            Said::Request(request) if self.capabilities.allow_request(request.method(), request.params()) => {
                 let question = self.asked.ask(request)?;
                 Some(self.outside.questions.add(question, &self.asked))
             }
@@ -214,9 +214,7 @@ impl Session {
 
     fn may_hear(&self, identity: &Identity, configured: &Configured, server: &ServerId) -> bool {
         let viewpoint = self.outside.viewpoint.lock().clone();
-        viewpoint.is_some_and(|viewpoint| {
-            viewpoint.reaches(configured, server) && viewpoint.still_stands(identity)
-        })
+        viewpoint.is_some_and(|viewpoint| viewpoint.may_hear(identity, configured, server))
     }
 
     fn wants(&self, method: &str, params: Option<&[u8]>) -> bool {

@@ -7,6 +7,7 @@ mod asking;
 mod clients;
 mod news;
 mod pending;
+mod related;
 mod routing;
 mod salvage;
 mod slot;
@@ -20,11 +21,12 @@ use std::{
     io::Write as _,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use domain::{Credential, ServerId};
+use parking_lot::Mutex;
 use protocol::{Version, encode};
 use tokio::{sync::watch, task::AbortHandle, time::Instant};
 
@@ -62,8 +64,10 @@ pub(super) struct Pipe {
     questions: Questions,
     turns: Turns,
     /// Which log level the server was told, and under which id.
-    told: Told,
+    told: Mutex<Told>,
     level_request: AtomicU64,
+    /// Whether the server has declared that it does not want to know a level.
+    lacks_logging: AtomicBool,
     inbox: Inbox,
     counters: Arc<Counters>,
     /// Why the connection has ended, once it has.
@@ -92,8 +96,9 @@ impl Pipe {
             clients: Clients::default(),
             questions: Questions::default(),
             turns: Turns::default(),
-            told: Told::default(),
+            told: Mutex::default(),
             level_request: AtomicU64::new(0),
+            lacks_logging: AtomicBool::new(false),
             inbox: opening.inbox.clone(),
             counters: Arc::clone(&opening.counters),
             ended: watch::Sender::new(None),

@@ -2,12 +2,15 @@
 //! each. Whoever keeps up the subscriptions of a connection holds the [`Tenure`] and works through what is due. The table
 //! itself is in `table`.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use domain::ServerId;
 use parking_lot::Mutex;
-use tokio::{sync::watch, time::sleep};
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
 
 use super::{
     WatchError,
@@ -62,6 +65,8 @@ pub(crate) struct Tenure {
     interests: Arc<Interests>,
     term: u64,
     stirred: watch::Receiver<()>,
+    /// When what is deaf is asked for again. Kept here, so that comers and goers do not put it off.
+    retry_at: Option<Instant>,
 }
 
 // === impl Interests ===
@@ -198,7 +203,7 @@ impl Interests {
     pub(crate) fn begin(self: Arc<Self>) -> Tenure {
         let stirred = self.stirred.subscribe();
         let term = self.table.lock().start_over();
-        Tenure { interests: self, term, stirred }
+        Tenure { interests: self, term, stirred, retry_at: None }
     }
 }
 
@@ -214,10 +219,24 @@ impl Tenure {
     /// Cancel safe.
     pub(crate) async fn stirred(&mut self) {
         let is_deaf = self.interests.table.lock().topics.iter().any(|(_, entry)| entry.is_deaf());
-        // The sender lives in `interests`, so waiting cannot fail.
+        let retry_at = is_deaf.then(|| self.retry_at.unwrap_or_else(|| Instant::now() + RETRY));
+        self.retry_at = retry_at;
+        let is_time = async {
+            match retry_at {
+                // A timer may be late by a moment, and those who come in that moment would begin it anew.
+                Some(at) if Instant::now() >= at => {}
+                Some(at) => sleep_until(at).await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
+            biased;
+            () = is_time => {
+                self.retry_at = None;
+                self.interests.retry();
+            }
+            // The sender lives in `interests`, so waiting cannot fail.
             _ = self.stirred.changed() => {}
-            () = sleep(RETRY), if is_deaf => self.interests.retry(),
         }
     }
 
@@ -226,6 +245,14 @@ impl Tenure {
         let mut table = self.interests.table.lock();
         if table.term == self.term {
             self.term = table.start_over();
+        }
+    }
+
+    /// Starts over, because the server has forgotten what it told of. What it refused it need not be asked again now.
+    pub(crate) fn start_over_unrefused(&mut self) {
+        let mut table = self.interests.table.lock();
+        if table.term == self.term {
+            self.term = table.start_over_unrefused();
         }
     }
 

@@ -118,11 +118,21 @@ impl Table {
 
     /// Begins anew: nothing is held, everything that is watched is wanted. Returns the new term.
     pub(super) fn start_over(&mut self) -> u64 {
+        self.topics.iter().for_each(|(_, entry)| entry.ask_again());
+        self.start_over_unrefused()
+    }
+
+    /// Begins anew, save that what was refused stays so. Returns the new term.
+    pub(super) fn start_over_unrefused(&mut self) -> u64 {
         self.topics.drop_unwatched();
-        self.due = self.topics.iter().map(|(topic, _)| topic).collect();
-        self.topics.iter().for_each(|(_, entry)| {
-            entry.phase.send_replace(Phase::Wanted);
-        });
+        let is_refused = |entry: &Entry| matches!(*entry.phase.borrow(), Phase::Refused(_));
+        let asked = self.topics.iter().filter(|(_, entry)| !is_refused(entry));
+        self.due = asked
+            .map(|(topic, entry)| {
+                entry.phase.send_replace(Phase::Wanted);
+                topic
+            })
+            .collect();
         self.term += 1;
         self.term
     }

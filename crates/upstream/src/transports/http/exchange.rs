@@ -253,7 +253,11 @@ impl HttpConnection {
         }
         let has_session = scope.has_named_session();
         let refusal = self.refusal(response).await;
-        guard.disarm();
+        if refusal.leaves_open(scope.id_text()) {
+            guard.call_off();
+        } else {
+            guard.disarm();
+        }
         let session = if has_session { refusal.session_state(scope.id_text()) } else { SessionState::Alive };
         match refusal.error {
             Some((_, error)) if refusal.status != StatusCode::UNAUTHORIZED => {
@@ -283,6 +287,12 @@ impl HttpConnection {
             Ok(_) | Err(_) => None,
         };
         Refusal { status, error }
+    }
+
+    /// Reads the code of the JSON-RPC error that a refusal may hold. The caller bounds the time.
+    pub(super) async fn refusal_code(&self, response: Response<Incoming>) -> Option<i64> {
+        let (_, error) = self.refusal(response).await.error?;
+        code_of(&error)
     }
 
     pub(super) fn status(&self, status: StatusCode) -> CallError {
@@ -350,16 +360,25 @@ impl Reopenings {
 }
 
 impl Refusal {
+    /// Tells whether the request may still be worked on: a server that fails, or somebody before it who says so, has not
+    /// answered it, unless the error names it.
+    fn leaves_open(&self, id: &[u8]) -> bool {
+        self.status.is_server_error() && !self.names(id)
+    }
+
+    /// Tells whether there is an error that names the request.
+    fn names(&self, id: &[u8]) -> bool {
+        self.error
+            .as_ref()
+            .is_some_and(|(named, _)| named.as_ref().is_some_and(|named| named.as_json() == id))
+    }
+
     /// Tells what a refusal of a request in a session says about the session: status 404 says that it is gone, and what
     /// servers built after a widespread example answer, 400 with a code of their own, that it probably is. An error that
     /// names the request was made by somebody who has read it, and is no such refusal.
     fn session_state(&self, id: &[u8]) -> SessionState {
-        let names_request =
-            |error: &(Option<RequestId>, Bytes)| error.0.as_ref().is_some_and(|named| named.as_json() == id);
         match (self.status, &self.error) {
-            (StatusCode::NOT_FOUND, error) if !error.as_ref().is_some_and(names_request) => {
-                SessionState::Gone
-            }
+            (StatusCode::NOT_FOUND, _) if !self.names(id) => SessionState::Gone,
             (StatusCode::BAD_REQUEST, Some((None, error))) if code_of(error) == Some(LEGACY_REFUSAL) => {
                 SessionState::ProbablyGone
             }

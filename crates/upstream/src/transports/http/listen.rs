@@ -48,8 +48,17 @@ struct Listener {
 /// A `subscriptions/listen` of a modern server. Dropped, its stream is closed, which ends it.
 pub(crate) struct Subscription {
     connection: Arc<HttpConnection>,
-    stream: EventStream,
+    answer: SubscriptionAnswer,
     id: RequestId,
+}
+
+/// What came to the request for a subscription.
+enum SubscriptionAnswer {
+    Stream(Box<EventStream>),
+    /// A JSON-RPC error with this code.
+    Refusal {
+        code: i64,
+    },
 }
 
 /// The stream of our own session.
@@ -81,14 +90,28 @@ impl HttpConnection {
         let body: Bytes = encode::request(id, LISTEN, params.as_bytes()).into();
         let headers = || self.fixed.modern(LISTEN, Some(credential), self.version());
         let response = self.send(Method::POST, headers, &body).await.map_err(|_| NotOpen::NotNow)?;
-        let stream = EventStream::new(opened(response)?, MAX_ACKNOWLEDGEMENT_BYTES);
-        Ok(Subscription { connection: Arc::clone(self), stream, id: RequestId::from(id) })
+        let answer = match judge(&response) {
+            Ok(()) => {
+                let stream = EventStream::new(response.into_body(), MAX_ACKNOWLEDGEMENT_BYTES);
+                SubscriptionAnswer::Stream(Box::new(stream))
+            }
+            Err(NotOpen::NotNow) => return Err(NotOpen::NotNow),
+            Err(NotOpen::Never) => {
+                let code = self.refusal_code(response).await.ok_or(NotOpen::Never)?;
+                SubscriptionAnswer::Refusal { code }
+            }
+        };
+        Ok(Subscription { connection: Arc::clone(self), answer, id: RequestId::from(id) })
     }
 
     /// Hands on what a server said outside calls.
     fn heard(&self, Notification { method, params }: Notification) {
         match &*method {
-            "notifications/message" | TASK_CHANGED => self.inbox.deliver(Incoming { method, params }),
+            "notifications/message" | TASK_CHANGED => {
+                // It may wait long, and is not to keep alive all that arrived with it.
+                let params = params.map(|params| Bytes::copy_from_slice(&params));
+                self.inbox.deliver(Incoming { method, params });
+            }
             _ => scope::deliver(self, method, params),
         }
     }
@@ -97,8 +120,12 @@ impl HttpConnection {
 impl Subscription {
     /// Waits for the next thing that is about the subscription itself; the rest goes to the inbox. Cancel safe.
     pub(crate) async fn next(&mut self) -> Heard {
+        let stream = match &mut self.answer {
+            SubscriptionAnswer::Refusal { code } => return Heard::Refused { code: *code },
+            SubscriptionAnswer::Stream(stream) => stream,
+        };
         loop {
-            let data = match self.stream.next().await {
+            let data = match stream.next().await {
                 Next::Data(data) => data,
                 Next::Ended(end) => return Heard::Ended { retry: retry_of(&end) },
                 Next::TooLarge => {
@@ -153,14 +180,18 @@ impl Listener {
         if self.last.as_ref().is_some_and(|last| !Arc::ptr_eq(last, &home.session)) {
             self.behind = None;
         }
-        let response = self.connection.open_stream(&home, self.behind.as_ref()).await.map_err(not_now)?;
+        let response = tokio::select! {
+            response = self.connection.open_stream(&home, self.behind.as_ref()) => response.map_err(not_now)?,
+            () = home.session.over().cancelled() => return Err(NotOpen::NotNow),
+        };
         if home.session.id.is_some() && self.is_forgotten(&home.session, response.status()) {
             self.connection.sessions.forget(None, &home.session);
             self.connection.inbox.session_renewed();
             self.connection.suspect_changes();
             return Err(NotOpen::NotNow);
         }
-        let stream = EventStream::new(opened(response)?, MAX_MESSAGE_BYTES);
+        judge(&response)?;
+        let stream = EventStream::new(response.into_body(), MAX_MESSAGE_BYTES);
         let stream = match self.behind.clone() {
             Some(last_id) => stream.continuing(last_id),
             None => stream,
@@ -188,14 +219,22 @@ impl Listener {
         }
     }
 
-    /// Reads a stream until it ends.
+    /// Reads a stream until it ends, or the session does: the next one is the one that is spoken to then.
     async fn follow(&self, mut followed: Followed) -> End {
+        let over = followed.home.session.over().clone();
+        over.run_until_cancelled(self.read(&mut followed)).await.unwrap_or(End::GIVEN_UP)
+    }
+
+    async fn read(&self, followed: &mut Followed) -> End {
         loop {
             match followed.stream.next().await {
                 Next::Ended(end) => return end,
                 Next::TooLarge => {
                     self.connection.counters.garbage.add_one();
                     return End::GIVEN_UP;
+                }
+                Next::Data(data) if data.first() == Some(&b'[') => {
+                    scope::messages(&data).into_iter().for_each(|message| self.take(message, &followed.home));
                 }
                 Next::Data(data) => match envelope::parse(&data) {
                     Ok(message) => self.take(message, &followed.home),
@@ -229,11 +268,11 @@ fn retry_of(end: &End) -> Duration {
     end.retry.unwrap_or_default().min(MAX_RETRY)
 }
 
-/// Judges a response to the opening of a stream; returns its body.
-fn opened(response: Response<Body>) -> Result<Body, NotOpen> {
+/// Judges a response to the opening of a stream.
+fn judge(response: &Response<Body>) -> Result<(), NotOpen> {
     let status = response.status();
     if status == StatusCode::OK && content_kind(response.headers()) == ContentKind::Events {
-        return Ok(response.into_body());
+        return Ok(());
     }
     let may_change = status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED;
     let may_be_let_in = matches!(

@@ -94,6 +94,12 @@ impl HttpReply {
         match &event {
             Ok(Event::Notification { .. } | Event::Request(_)) => return event,
             Ok(Event::Result(_) | Event::Error(_)) => self.scope.close(),
+            // It may be worked on still, and its answer cannot come.
+            Err(CallError::Lost { .. }) => {
+                if let Some(guard) = &self.guard {
+                    guard.call_off();
+                }
+            }
             Err(_) => {}
         }
         self.end();

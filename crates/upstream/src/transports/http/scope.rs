@@ -1,10 +1,11 @@
 //! What belongs to one request: its id, its progress token, its session; and what a message means to it.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
 use protocol::{Message, Notification, Request, RequestId, Response, ResponseBody};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 pub(super) use super::asking::answer_ourselves as answer;
@@ -195,7 +196,10 @@ impl Scope {
         Ok(Box::pin(async move {
             let lost = || connection.lost("its event stream could not be taken up again");
             tokio::time::sleep(pause).await;
-            let response = connection.open_stream(&home, Some(&last_id)).await.map_err(|_| lost())?;
+            let opened = connection.open_stream(&home, Some(&last_id)).await;
+            // What is lost already is counted.
+            let response = opened
+                .map_err(|error| if matches!(error, CallError::Lost { .. }) { error } else { lost() })?;
             let is_stream = response.status() == StatusCode::OK
                 && content_kind(response.headers()) == ContentKind::Events;
             if !is_stream {
@@ -224,9 +228,61 @@ impl Drop for Scope {
     }
 }
 
+/// The first values of an array; the rest is read over.
+#[derive(Default)]
+struct First<'a>(Vec<&'a RawValue>);
+
+impl<'de> Deserialize<'de> for First<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(FirstVisitor)
+    }
+}
+
+struct FirstVisitor;
+
+impl<'de> Visitor<'de> for FirstVisitor {
+    type Value = First<'de>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("an array of messages")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<First<'de>, A::Error> {
+        let mut values = Vec::new();
+        while values.len() < MAX_MESSAGES {
+            match array.next_element()? {
+                Some(value) => values.push(value),
+                None => return Ok(First(values)),
+            }
+        }
+        while array.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(First(values))
+    }
+}
+
 /// Returns the messages in an array (2025-03-26).
 pub(super) fn messages(array: &Bytes) -> Vec<Message> {
-    let values: Vec<&RawValue> = serde_json::from_slice(array).unwrap_or_default();
-    let texts = values.into_iter().take(MAX_MESSAGES).map(|value| array.slice_ref(value.get().as_bytes()));
+    let First(values) = serde_json::from_slice(array).unwrap_or_default();
+    let texts = values.into_iter().map(|value| array.slice_ref(value.get().as_bytes()));
     texts.filter_map(|text| Message::parse(&text).ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_messages_of_an_array_are_looked_at() {
+        let check = |text: String, expected: usize| {
+            let (length, begin) = (text.len(), text.chars().take(40).collect::<String>());
+            assert_eq!(messages(&text.into()).len(), expected, "{begin}, {length} bytes");
+        };
+        let array = |count: usize| vec![r#"{"jsonrpc":"2.0","method":"a"}"#; count].join(",");
+        check("[]".to_owned(), 0);
+        check(format!("[{},1]", array(2)), 2);
+        check(format!("[{}]", array(MAX_MESSAGES)), MAX_MESSAGES);
+        check(format!("[{}]", array(2 * MAX_MESSAGES)), MAX_MESSAGES);
+        check(format!("[{}", array(2 * MAX_MESSAGES)), 0);
+        check("[".repeat(100_000), 0);
+    }
 }

@@ -3,7 +3,7 @@
 //! and read on.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Weak, atomic::Ordering},
     time::Duration,
 };
 
@@ -25,7 +25,7 @@ use super::{
     exchange::SessionState,
     reply::{ContentKind, content_kind},
     scope,
-    session::{Audience, Following, Home},
+    session::{Audience, Following, Home, Session},
 };
 use crate::{CallError, Said, backoff::Backoff};
 
@@ -50,6 +50,10 @@ struct Follower {
     credential: Option<Credential>,
     /// Where the last stream broke off, if it can be taken up there, and in which session that was.
     behind: Option<(Home, HeaderValue)>,
+    /// The session in which the server gave the last stream.
+    gave: Weak<Session>,
+    /// Whether the server has refused a stream since it gave one.
+    has_gap: bool,
     _room: OwnedSemaphorePermit,
 }
 
@@ -75,7 +79,8 @@ impl HttpConnection {
         };
         let (connection, audience) = (Arc::clone(self), Arc::clone(audience));
         let credential = home.credential.clone();
-        let follower = Follower { connection, audience, credential, behind: None, _room: room };
+        let (behind, gave, has_gap) = (None, Weak::new(), false);
+        let follower = Follower { connection, audience, credential, behind, gave, has_gap, _room: room };
         let closing = self.closing.clone();
         // If this task died, the next call of a client would begin again.
         self.tasks.spawn(async move { closing.run_until_cancelled_owned(follower.run()).await });
@@ -145,21 +150,42 @@ impl Follower {
             response = self.connection.open_stream(&home, behind.as_ref()) => response?,
             () = home.session.over().cancelled() => return Ok(Opened::NotNow),
         };
-        match verdict(&response) {
-            Verdict::Stream => {
-                let stream = EventStream::new(response.into_body(), MAX_MESSAGE_BYTES);
-                let stream = if let Some(id) = behind { stream.continuing(id) } else { stream };
-                Ok(Opened::Stream(Box::new((home, stream))))
-            }
-            Verdict::NotNow => Ok(Opened::NotNow),
-            Verdict::Never => Ok(Opened::Never),
-            Verdict::PerhapsForgotten if self.is_known(&home).await? => Ok(Opened::Never),
-            Verdict::PerhapsForgotten => {
-                self.connection.sessions.forget(self.audience.owner(), &home.session);
-                self.connection.suspect_changes();
-                Ok(Opened::NotNow)
-            }
+        let verdict = verdict(&response);
+        if verdict != Verdict::Stream {
+            return self.refused(&home, verdict).await;
         }
+        (self.gave, self.has_gap) = (Arc::downgrade(&home.session), false);
+        let stream = EventStream::new(response.into_body(), MAX_MESSAGE_BYTES);
+        let stream = if let Some(id) = behind { stream.continuing(id) } else { stream };
+        Ok(Opened::Stream(Box::new((home, stream))))
+    }
+
+    /// Finds out what the refusal of a stream means. Where the session had one before, it is not that the server has
+    /// none: it may have forgotten the session, or the event behind which we asked, and is asked for a stream from now
+    /// on.
+    async fn refused(&mut self, home: &Home, verdict: Verdict) -> Result<Opened, CallError> {
+        let gave_before = std::ptr::eq(self.gave.as_ptr(), Arc::as_ptr(&home.session));
+        let may_be_forgotten = match verdict {
+            Verdict::Stream | Verdict::NotNow => return Ok(Opened::NotNow),
+            Verdict::PerhapsForgotten => true,
+            Verdict::Without | Verdict::Refused => gave_before,
+        };
+        if may_be_forgotten && !self.is_known(home).await? {
+            self.connection.sessions.forget(self.audience.owner(), &home.session);
+            self.connection.suspect_changes();
+            return Ok(Opened::NotNow);
+        }
+        if !gave_before {
+            return Ok(Opened::Never);
+        }
+        if verdict == Verdict::Without {
+            // If it says so again, it is believed.
+            self.gave = Weak::new();
+        }
+        if !std::mem::replace(&mut self.has_gap, true) {
+            self.connection.suspect_changes();
+        }
+        Ok(Opened::NotNow)
     }
 
     /// Asks the server whether it knows the session: what it says to `GET` may as well mean that it has no streams.
@@ -205,11 +231,13 @@ impl Follower {
         }
     }
 
-    fn ask(&self, home: &Home, request: Request) {
+    fn ask(&self, home: &Home, mut request: Request) {
         let bytes = request.method.len() + request.params.as_ref().map_or(0, Bytes::len);
         match self.audience.respondent(&request.method) {
             None => answer_ourselves(&self.connection, home, &request),
             Some(client) => {
+                // It may wait long, and is not to keep alive all that arrived with it.
+                request.params = request.params.map(|params| Bytes::copy_from_slice(&params));
                 if let Some(question) = self.connection.question(home, request, None) {
                     let asked = guardrails::Untrusted::new(Said::Request(question));
                     client.hear(&self.connection.server, asked, bytes);
@@ -230,21 +258,26 @@ impl Drop for Follower {
 enum Verdict {
     Stream,
     NotNow,
-    Never,
-    /// The server has forgotten the session, or has no streams.
+    /// The server says that it has no streams.
+    Without,
+    /// The server has forgotten the session or the event, or has no streams.
     PerhapsForgotten,
+    /// Whatever it is, it is no stream.
+    Refused,
 }
 
 fn verdict(response: &Response<Body>) -> Verdict {
     match response.status() {
         StatusCode::OK if content_kind(response.headers()) == ContentKind::Events => Verdict::Stream,
         StatusCode::NOT_FOUND | StatusCode::BAD_REQUEST => Verdict::PerhapsForgotten,
-        StatusCode::NOT_IMPLEMENTED => Verdict::Never,
+        StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => Verdict::Without,
         StatusCode::UNAUTHORIZED
         | StatusCode::FORBIDDEN
+        | StatusCode::REQUEST_TIMEOUT
         | StatusCode::CONFLICT
+        | StatusCode::TOO_EARLY
         | StatusCode::TOO_MANY_REQUESTS => Verdict::NotNow,
-        status if status.is_server_error() => Verdict::NotNow,
-        _ => Verdict::Never,
+        status if status.is_server_error() || status.is_redirection() => Verdict::NotNow,
+        _ => Verdict::Refused,
     }
 }

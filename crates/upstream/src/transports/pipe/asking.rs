@@ -1,7 +1,8 @@
 //! What a legacy server asks (specification 2025-11-25, client features). Nothing in a request of a server says for
 //! whom it is: with one call in flight whose client can be asked it is that call's if the others in flight are of the same
 //! client, with none it is for the one client there is. Otherwise nobody is asked. Where several could have been, calls
-//! of clients that can be asked go one by one from then on. Calls that were given up count as long as they may go on.
+//! of clients that can be asked go one by one from then on. Calls that were given up, or became tasks, count as long as
+//! they may go on. What a request asks for the sake of a task (tasks) is only for the one who waits for that task.
 
 use std::sync::{
     Arc,
@@ -16,6 +17,8 @@ use super::{
     super::http::{Entered, Question},
     Pipe,
     pending::Askable,
+    related::{self, About},
+    slot::Slot,
 };
 use crate::{Event, Said, ServerRequest};
 
@@ -29,21 +32,41 @@ impl Pipe {
             // Servers of that era ask by their results.
             return self.refuse(&request);
         }
-        match self.pending.askable() {
-            Askable::Call(id, slot) => match slot.client() {
-                Some(client) if client.capabilities().allow(&request.method) => {
-                    if let Some(question) = self.question(request, Some(id)) {
-                        self.counters.dropped_notifications.add(slot.notify(Event::Request(question)));
-                    }
+        // What waits must not keep its line, which may be a great deal longer.
+        let request = Request { params: request.params.as_deref().map(Bytes::copy_from_slice), ..request };
+        match related::about(request.params.as_ref()) {
+            About::Anything => self.asked_of_anybody(request),
+            About::Task(task) => {
+                // During a brief look at the task nothing is asked: its end would take the question back.
+                match self.pending.about_task(&task).filter(|(_, slot)| slot.is_interactive()) {
+                    Some((id, slot)) => self.asked_during(id, &slot, request),
+                    None => self.refuse(&request),
                 }
-                Some(_) | None => self.refuse(&request),
-            },
+            }
+            About::Unclear => self.refuse(&request),
+        }
+    }
+
+    fn asked_of_anybody(self: &Arc<Self>, request: Request) {
+        match self.pending.askable() {
+            Askable::Call(id, slot) => self.asked_during(id, &slot, request),
             Askable::Anybody => {
                 self.go_one_by_one();
                 self.refuse(&request);
             }
             Askable::Nobody => self.refuse(&request),
             Askable::Idle => self.asked_outside_calls(request),
+        }
+    }
+
+    fn asked_during(self: &Arc<Self>, id: u64, slot: &Slot, request: Request) {
+        match slot.client() {
+            Some(client) if client.capabilities().allow(&request.method) => {
+                if let Some(question) = self.question(request, Some(id)) {
+                    self.counters.dropped_notifications.add(slot.notify(Event::Request(question)));
+                }
+            }
+            Some(_) | None => self.refuse(&request),
         }
     }
 

@@ -8,7 +8,6 @@ use std::{collections::HashMap, sync::Weak};
 use domain::PrincipalKey;
 use parking_lot::Mutex;
 
-use super::super::http::LogLevel;
 use crate::{SharedSession, client_session::WeakSession};
 
 /// Clients that are remembered, as many as may have sessions with the gateway. One more is not told anything; among so
@@ -62,10 +61,9 @@ impl Clients {
         living.pop().filter(|_| is_known && living.is_empty())
     }
 
-    /// Returns the most talkative log level that a living client wants.
-    pub(super) fn level(&self) -> Option<LogLevel> {
-        let living = self.living(MAX_CLIENTS);
-        living.iter().filter_map(|client| LogLevel::named(client.log_level()?)).min()
+    /// Returns all clients that live.
+    pub(super) fn all(&self) -> Vec<SharedSession> {
+        self.living(MAX_CLIENTS)
     }
 
     /// Returns clients that live, up to so many. The lock is gone by then: with the handles that this returns, whole

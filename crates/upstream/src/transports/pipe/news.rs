@@ -5,9 +5,9 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use domain::PrincipalKey;
-use protocol::{Era, encode};
+use protocol::{Era, Object, encode};
 
-use super::{Pipe, slot::Slot};
+use super::{super::http::LogLevel, Pipe, slot::Slot};
 use crate::{News, SharedSession};
 
 impl Pipe {
@@ -51,10 +51,25 @@ impl Pipe {
         }
     }
 
-    /// Tells the server the most talkative level that is wanted, unless it knows. What it answers is of no interest, and
-    /// one that never answers is waited for once at most.
+    /// Tells the server the most talkative level that is wanted, unless it knows, or has declared no logging. What it
+    /// answers is of no interest, and one that never answers is waited for once at most.
     fn tell_level(&self) {
-        let Some(level) = self.clients.level().filter(|level| self.told.begin(*level)) else { return };
+        if self.lacks_logging.load(Ordering::Acquire) {
+            return;
+        }
+        // Read and told where nobody else does either, so that the server hears the newest level last.
+        let told = self.told.lock();
+        let clients = self.clients.all();
+        let wanted = clients.iter().filter_map(|client| LogLevel::named(client.log_level()?)).min();
+        if let Some(level) = wanted.filter(|level| told.begin(*level)) {
+            self.send_level(level);
+        }
+        drop(told);
+        // The lock is gone by then: with these handles whole sessions may end.
+        drop(clients);
+    }
+
+    fn send_level(&self, level: LogLevel) {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let before = self.level_request.swap(id, Ordering::AcqRel);
         self.pending.remove(before);
@@ -62,5 +77,15 @@ impl Pipe {
             let params = format!(r#"{{"level":"{}"}}"#, level.name());
             self.say(encode::request(id, "logging/setLevel", params.as_bytes()));
         }
+    }
+
+    /// Notes what the server declares in its answer to `initialize`.
+    pub(super) fn introduced(&self, result: &[u8]) {
+        let lacks_logging = Object::parse(result, &["capabilities"]).is_ok_and(|result| {
+            let capabilities = result.get("capabilities").unwrap_or("{}");
+            Object::parse(capabilities.as_bytes(), &["logging"])
+                .is_ok_and(|declared| declared.get("logging").is_none_or(|value| value == "null"))
+        });
+        self.lacks_logging.store(lacks_logging, Ordering::Release);
     }
 }

@@ -65,50 +65,39 @@ impl Pending {
         Some(call.slot)
     }
 
-    /// Takes out a call that the server may go on with, and remembers that it may. A request of the gateway itself
-    /// asks nobody anything and is not remembered.
+    /// Takes out a call that the server may go on with, and remembers that it may. Its turn is over: a server that heeds
+    /// the cancellation never answers, and whoever comes next is not taken for the one who is meant. A request of the
+    /// gateway itself asks nobody anything and is not remembered.
     pub(super) fn abandon(&self, id: u64, now: Instant) -> Option<Arc<Slot>> {
+        self.leave(id, None, now)
+    }
+
+    /// Takes out a call that was answered by this task, and remembers that the server goes on with it.
+    pub(super) fn became_task(&self, id: u64, task: Box<str>, now: Instant) -> Option<Arc<Slot>> {
+        self.leave(id, Some(task), now)
+    }
+
+    fn leave(&self, id: u64, task: Option<Box<str>>, now: Instant) -> Option<Arc<Slot>> {
         let mut table = self.0.lock();
         let Call { slot, turn } = table.calls.remove(&id)?;
-        let gone = slot.is_callers().then(|| {
-            let (client, is_interactive) = (slot.client_number(), slot.is_interactive());
-            table.abandoned.add(AbandonedCall {
-                id,
-                client,
-                is_interactive,
-                turn,
-                until: now + ABANDONED_TIME,
-            })
-        });
+        if slot.is_callers() {
+            let (client, until) = (slot.client_number(), now + ABANDONED_TIME);
+            table.abandoned.add(AbandonedCall { id, client, task, until });
+        }
         drop(table);
-        // Turns end when the lock is gone.
-        drop(gone);
+        // The turn ends when the lock is gone.
+        drop(turn);
         Some(slot)
     }
 
     /// Notes that the server is done with a call that nobody waits for, if it is one.
     pub(super) fn answered_late(&self, id: u64) {
-        let answered = self.0.lock().abandoned.answered(id);
-        drop(answered);
+        self.0.lock().abandoned.answered(id);
     }
 
-    /// Forgets abandoned calls that have counted long enough. Returns when there will be the next such one.
-    pub(super) fn expire(&self, now: Instant) -> Option<Instant> {
-        let mut table = self.0.lock();
-        let expired = table.abandoned.expire(now);
-        let next = table.abandoned.next_expiry();
-        drop(table);
-        drop(expired);
-        next
-    }
-
-    /// Takes what turns the client with this number has left in calls that it abandoned.
-    pub(super) fn take_turns(&self, client: u64) -> Option<Turn> {
-        let turns = self.0.lock().abandoned.take_turns(client);
-        turns.into_iter().reduce(|mut turn, more| {
-            turn.merge(more);
-            turn
-        })
+    /// Notes that the server is done with a task.
+    pub(super) fn task_over(&self, task: &str) {
+        self.0.lock().abandoned.task_over(task);
     }
 
     /// Finds a call that goes on waiting.
@@ -123,6 +112,20 @@ impl Pending {
         let mut calls = table.callers();
         let (_, slot) = calls.next().filter(|_| calls.next().is_none())?;
         table.abandoned.are_all_of(slot.client_number(), now).then(|| Arc::clone(slot))
+    }
+
+    /// Finds the call of a caller that is about this task, best one during which the caller can be asked; `None` when
+    /// there are none, or they are not all of one client.
+    pub(super) fn about_task(&self, task: &str) -> Option<(u64, Arc<Slot>)> {
+        let table = self.0.lock();
+        let about = || table.callers().filter(|(_, slot)| slot.task() == Some(task));
+        let (_, first) = about().next()?;
+        let is_firsts = |(_, slot): (u64, &Arc<Slot>)| {
+            Arc::ptr_eq(first, slot)
+                || first.client_number().is_some_and(|client| slot.client_number() == Some(client))
+        };
+        let (id, slot) = about().max_by_key(|(_, slot)| slot.is_interactive())?;
+        about().all(is_firsts).then(|| (id, Arc::clone(slot)))
     }
 
     /// Tells whether nobody calls but the client with this number, and no call of anybody else may go on.
@@ -142,7 +145,6 @@ impl Pending {
         };
         match slot.client_number() {
             Some(client) if table.is_alone(client, now) => Askable::Call(id, Arc::clone(slot)),
-            Some(client) if table.abandoned.have_interactive_of_others(client, now) => Askable::Anybody,
             Some(_) | None => Askable::Nobody,
         }
     }
@@ -152,9 +154,8 @@ impl Pending {
         let mut table = self.0.lock();
         table.ended.get_or_insert_with(|| Arc::clone(reason));
         let calls = std::mem::take(&mut table.calls);
-        let abandoned = table.abandoned.clear();
+        table.abandoned = Abandoned::default();
         drop(table);
-        drop(abandoned);
         calls.into_values().map(|call| call.slot).collect()
     }
 }

@@ -6,13 +6,20 @@ use std::sync::Arc;
 use bytes::Bytes;
 use guardrails::Untrusted;
 use protocol::{Edit, Message, Notification, Object, RequestId, Response, ResponseBody, splice};
+use tokio::time::Instant;
 
-use super::{Pipe, salvage::salvage};
+use super::{
+    Pipe,
+    related::{self, About},
+    salvage::salvage,
+    slot::Slot,
+};
 use crate::{CallError, Event, Payload, Said, transports::Incoming};
 
 /// Notifications that are for a client and for nobody else.
-const FOR_CLIENTS: [&str; 3] =
-    ["notifications/message", "notifications/elicitation/complete", "notifications/tasks/status"];
+const FOR_CLIENTS: [&str; 3] = ["notifications/message", "notifications/elicitation/complete", TASK_STATUS];
+/// What a server says of the state of a task (specification 2025-11-25, tasks).
+const TASK_STATUS: &str = "notifications/tasks/status";
 
 /// What arrived is not one message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +51,7 @@ impl Pipe {
     /// Ends the call that the response is for. What the server asked during it needs no answer any more.
     fn answer(&self, response: Response) {
         let id = response.id.as_ref().and_then(number);
-        let Some((id, slot)) = id.and_then(|id| Some((id, self.pending.remove(id)?))) else {
+        let Some((id, slot)) = id.and_then(|id| Some((id, self.answered(id, &response.body)?))) else {
             id.into_iter().for_each(|id| self.pending.answered_late(id));
             return self.counters.stray_answers.add_one();
         };
@@ -55,19 +62,59 @@ impl Pipe {
         }));
     }
 
+    /// Takes out the call that has its answer. The server may go on with one that is answered by a task.
+    fn answered(&self, id: u64, body: &ResponseBody) -> Option<Arc<Slot>> {
+        let ResponseBody::Result(result) = body else { return self.pending.remove(id) };
+        if let Some(task) = related::started_by(result) {
+            return self.pending.became_task(id, task, Instant::now());
+        }
+        let slot = self.pending.remove(id)?;
+        if slot.is_introduction() {
+            self.introduced(result);
+        }
+        if let Some(task) = slot.task().filter(|_| slot.ends_task()) {
+            self.pending.task_over(task);
+        }
+        Some(slot)
+    }
+
     fn notification(&self, Notification { method, params }: Notification) {
         match (&*method, params) {
             ("notifications/progress", Some(params)) => self.progress(method, &params),
             ("notifications/cancelled", params) => self.cancelled(params.as_ref()),
-            ("notifications/message", params) => match self.pending.only_call() {
-                Some(slot) => {
-                    let dropped = slot.notify(Event::Notification { method, params });
-                    self.counters.dropped_notifications.add(dropped);
+            (name, params) => {
+                let is_for_clients = FOR_CLIENTS.contains(&name);
+                // What waits must not keep its line, which may be a great deal longer.
+                let params = params.as_deref().map(Bytes::copy_from_slice);
+                if is_for_clients {
+                    self.for_clients(method, params);
+                } else {
+                    self.inbox.deliver(Incoming { method, params });
                 }
-                None => self.tell_client(method, params),
+            }
+        }
+    }
+
+    /// Hands a notification for a client to the call that it is about, or else to the one client there is. What is said
+    /// for the sake of a task is for nobody but the one who asks for that task.
+    fn for_clients(&self, method: Box<str>, params: Option<Bytes>) {
+        let call = match (&*method, related::about(params.as_ref())) {
+            // Its own parameters name the task, and whoever watches that one hears it.
+            (TASK_STATUS, _) => None,
+            (_, About::Task(task)) => match self.pending.about_task(&task) {
+                Some((_, slot)) => Some(slot),
+                None => return self.counters.dropped_notifications.add_one(),
             },
-            (name, params) if FOR_CLIENTS.contains(&name) => self.tell_client(method, params),
-            (_, params) => self.inbox.deliver(Incoming { method, params }),
+            (_, About::Unclear) => return self.counters.dropped_notifications.add_one(),
+            ("notifications/message", About::Anything) => self.pending.only_call(),
+            (_, About::Anything) => None,
+        };
+        match call {
+            Some(slot) => {
+                let dropped = slot.notify(Event::Notification { method, params });
+                self.counters.dropped_notifications.add(dropped);
+            }
+            None => self.tell_client(method, params),
         }
     }
 

@@ -5,4 +5,5 @@ mod abandoned;
 mod asking;
 mod news;
 pub(in crate::transports) mod stage;
+mod tasks;
 mod turns;

@@ -3,7 +3,7 @@
 use std::{pin::pin, time::Duration};
 
 use futures_util::FutureExt as _;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout;
 
 use super::{
     Pipe,
@@ -22,27 +22,17 @@ impl Pipe {
     /// # Errors
     /// [`CallError::Unavailable`] when there was none in time, or the connection has ended. Nothing was sent.
     pub(super) async fn turn(&self, slot: &Slot, patience: Duration) -> Result<Option<Turn>, CallError> {
-        let Some(client) = slot.client_number().filter(|_| slot.is_interactive()) else { return Ok(None) };
+        if !slot.is_interactive() {
+            return Ok(None);
+        }
         let ended = |_: Over| self.unavailable(&self.why_ended());
-        let waiting = self.turns.wait();
-        // Whoever comes when nobody waits need not wait for its own abandoned calls: what the server asks for their
-        // sake is asked of the same client.
-        let may_go_on = self.turns.are_one_at_a_time() && waiting.is_first();
-        let own = if may_go_on { self.pending.take_turns(client) } else { None };
-        let mut taking = pin!(self.turns.take(own));
+        let mut taking = pin!(self.turns.take());
+        // Most calls need not wait, and set no timer.
         if let Some(taken) = (&mut taking).now_or_never() {
             return taken.map(Some).map_err(ended);
         }
-        let last = Instant::now() + patience;
-        loop {
-            let next = self.pending.expire(Instant::now()).map_or(last, |expiry| expiry.min(last));
-            match timeout_at(next, &mut taking).await {
-                Ok(taken) => return taken.map(Some).map_err(ended),
-                Err(_) if next == last => return Err(self.no_turn(patience)),
-                // An abandoned call has counted long enough.
-                Err(_) => {}
-            }
-        }
+        let taken = timeout(patience, taking).await.map_err(|_| self.no_turn(patience))?;
+        taken.map(Some).map_err(ended)
     }
 
     fn no_turn(&self, patience: Duration) -> CallError {

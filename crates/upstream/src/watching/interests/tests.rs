@@ -1,4 +1,7 @@
-//! What is watched of a modern server: a small real one on loopback, which refuses what a test says.
+//! What is watched of a server: a small real one on loopback, which refuses what a test says. Here are the modern
+//! era's refusals; how often a server is asked again is in `again`.
+
+mod again;
 
 use std::{collections::BTreeSet, convert::Infallible, io, time::Duration};
 
@@ -52,17 +55,27 @@ struct Server {
     refusing: Refusing,
     /// These it does not grant.
     left_out: BTreeSet<String>,
+    /// It ends each subscription that it has granted, and wants so many milliseconds' pause before the next.
+    ending: Option<u64>,
     /// How many it was asked for, each time.
     asked: Vec<usize>,
+    /// When it was asked, each time.
+    asked_at: Vec<Instant>,
+    /// Legacy sessions that were opened.
+    sessions: usize,
     /// Its streams, kept open.
     streams: Vec<mpsc::UnboundedSender<Bytes>>,
 }
 
 impl Server {
     fn answer(&mut self, request: &Value) -> Response<BoxBody<Bytes, io::Error>> {
+        if request["method"] != subscription::LISTEN {
+            return self.answer_legacy(request);
+        }
         let named = &request["params"]["notifications"]["resourceSubscriptions"];
         let named: BTreeSet<String> = serde_json::from_value(named.clone()).unwrap_or_default();
         self.asked.push(named.len());
+        self.asked_at.push(Instant::now());
         if !named.is_disjoint(&self.refused) {
             let error =
                 json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": CODE, "message": "no"}});
@@ -70,20 +83,26 @@ impl Server {
                 Refusing::Event => (200, "text/event-stream", format!("data: {error}\n\n")),
                 Refusing::BadRequest => (400, "application/json", error.to_string()),
             };
-            let body = Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed();
-            return Response::builder().status(status).header("content-type", kind).body(body).unwrap();
+            return Response::builder().status(status).header("content-type", kind).body(full(text)).unwrap();
         }
         let granted: Vec<_> = named.difference(&self.left_out).collect();
         let acknowledged = json!({"jsonrpc": "2.0", "method": "notifications/subscriptions/acknowledged",
             "params": {"notifications": {"resourceSubscriptions": granted}}});
         let (sender, mut receiver) = mpsc::unbounded_channel();
         sender.send(format!("data: {acknowledged}\n\n").into()).unwrap();
-        self.streams.push(sender);
+        match self.ending {
+            Some(retry) => sender.send(format!("retry: {retry}\n\n").into()).unwrap(),
+            None => self.streams.push(sender),
+        }
         let pieces = futures_util::stream::poll_fn(move |context| receiver.poll_recv(context));
         let frames = futures_util::StreamExt::map(pieces, |piece: Bytes| Ok(Frame::data(piece)));
         let body = StreamBody::new(frames).boxed();
         Response::builder().header("content-type", "text/event-stream").body(body).unwrap()
     }
+}
+
+fn full(text: String) -> BoxBody<Bytes, io::Error> {
+    Full::new(Bytes::from(text)).map_err(|never| match never {}).boxed()
 }
 
 /// A server that is listened to, and one who watches.
@@ -96,13 +115,17 @@ struct Stage {
 
 impl Stage {
     async fn new(server: Server) -> Self {
+        Self::speaking(Version::LATEST_MODERN, server).await
+    }
+
+    async fn speaking(version: Version, server: Server) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/mcp", listener.local_addr().unwrap());
         let server = Arc::new(Mutex::new(server));
         let interests = Arc::new(Interests::new(ServerId::new("s").unwrap()));
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(listener, Arc::clone(&server)));
-        tasks.spawn(keep(url, Arc::clone(&interests)));
+        tasks.spawn(keep(url, version, Arc::clone(&interests)));
         Self { server, interests, ears: Arc::default(), _tasks: tasks }
     }
 
@@ -159,7 +182,7 @@ async fn serve(listener: TcpListener, server: Arc<Mutex<Server>>) {
 }
 
 /// Keeps the subscriptions of the server, as its supervisor would.
-async fn keep(url: String, interests: Arc<Interests>) {
+async fn keep(url: String, version: Version, interests: Arc<Interests>) {
     let id = interests.server().clone();
     let config: ServerConfig = serde_json::from_value(json!({ "url": url })).unwrap();
     let settings = config.build(id.clone()).unwrap();
@@ -178,9 +201,9 @@ async fn keep(url: String, interests: Arc<Interests>) {
         instances: Instances::new(),
     };
     let connection = HttpConnection::open(settings, opening).unwrap();
-    connection.speak(Version::LATEST_MODERN);
+    connection.speak(version);
     let capabilities = Bytes::from_static(br#"{"resources":{"subscribe":true}}"#);
-    let greeting = Greeting { version: Version::LATEST_MODERN, capabilities, instructions: None };
+    let greeting = Greeting { version, capabilities, instructions: None };
     let (connection, credential) = (Connection::Http(connection), Credential::new(id, "", []));
     let asker = Asker { connection: &connection, credential: &credential, own_info: r#"{"name":"own"}"# };
     match subscription::keep(asker, &greeting, &mail.lists_changed, mail.subscriptions, interests.begin())
@@ -198,7 +221,7 @@ async fn one_that_is_refused_costs_only_itself() {
         let stage = Stage::new(Server { refused, refusing, ..Server::default() }).await;
         let found = stage.watch(&uris(0..100)).await;
         assert_eq!(found.iter().map(|(uri, _)| &**uri).collect::<Vec<_>>(), ["note://077"]);
-        assert!(refusing == Refusing::BadRequest || found[0].1 == refusal(), "{found:?}");
+        assert_eq!(found[0].1, refusal(), "{refusing:?}");
         // All, and twice for each time that they were halved.
         assert!(stage.server.lock().asked.len() <= 1 + 2 * 7, "{:?}", stage.server.lock().asked);
         stage.interests.updated("note://076");

@@ -132,15 +132,20 @@ impl Audience {
         self.level.get()
     }
 
-    /// Says something to all members that can be meant; tells whether there are any.
+    /// Says something to all members that can be meant; tells whether there are any. What they hear may wait long, and
+    /// keeps nothing alive of what arrived with it.
     pub(in super::super) fn hear(&self, server: &ServerId, method: &str, params: Option<&Bytes>) -> bool {
         let members = self.meant();
-        let bytes = MESSAGE_BYTES + method.len() + params.map_or(0, Bytes::len);
+        if members.is_empty() {
+            return false;
+        }
+        let params = params.map(|params| Bytes::copy_from_slice(params));
+        let bytes = MESSAGE_BYTES + method.len() + params.as_ref().map_or(0, Bytes::len);
         for member in &members {
-            let said = Said::Notification { method: method.into(), params: params.cloned() };
+            let said = Said::Notification { method: method.into(), params: params.clone() };
             member.hear(server, Untrusted::new(said), bytes);
         }
-        !members.is_empty()
+        true
     }
 
     /// Returns the one to be asked `method` outside calls: the member that was attached last of those that allow it.

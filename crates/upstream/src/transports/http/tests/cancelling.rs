@@ -152,6 +152,36 @@ async fn read_body(stream: &mut TcpStream) -> String {
     }
 }
 
+/// A proxy that gives up, a stream that breaks off and cannot be taken up, and one whose continuation is refused: the
+/// server may work on all the same.
+#[tokio::test]
+async fn what_ends_without_an_answer_is_cancelled_and_counted_once() {
+    for (case, losses) in [("502", 0), ("504", 0), ("broken", 1), ("refused", 1)] {
+        let server = serve(move |seen| async move {
+            match (&*seen.rpc(), case) {
+                ("tools/call", "502") => status(502),
+                ("tools/call", "504") => status(504),
+                ("tools/call", "broken") => events(&[]),
+                ("tools/call", _) => events(&["id: 1\ndata:\n\n".to_owned()]),
+                _ => status(400),
+            }
+        })
+        .await;
+        let line = connect(&server.url(), LEGACY);
+        let owner = principal("a");
+        let answer = ask(&line.connection, call(&ECHO, Some(&owner))).await;
+        assert!(
+            matches!(answer, Err(CallError::Lost { .. } | CallError::Status { .. })),
+            "{case}: {answer:?}"
+        );
+        let told = server.sees(|seen| seen.rpc() == "notifications/cancelled").await;
+        let sent = server.sees(|seen| seen.rpc() == "tools/call").await;
+        assert_eq!(told.json()["params"]["requestId"].to_string(), sent.id(), "{case}");
+        let counted = line.counters.values();
+        assert_eq!((counted.lost, counted.cancelled), (losses, 0), "{case}");
+    }
+}
+
 #[tokio::test]
 async fn nothing_is_cancelled_that_has_its_answer() {
     let server = serve(|seen| async move { events(&[event(&result(&seen.id(), "{}"))]) }).await;

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::stage::*;
 use crate::{
@@ -102,7 +102,9 @@ async fn a_server_without_a_stream_is_left_alone() {
         let line = connect(&server.url(), LEGACY);
         line.connection.listen(&credential("own"));
         server.sees(|seen| seen.method == "GET").await;
-        ask(&line.connection, call(&ECHO, Some(&principal("a")))).await.unwrap();
+        // Whoever does not listen any more does not try again.
+        line.connection.tasks.close();
+        timeout(PATIENCE, line.connection.tasks.wait()).await.expect("the listener ends");
         assert_eq!(server.seen().iter().filter(|seen| seen.method == "GET").count(), 1, "{refused}");
     }
 }
@@ -143,6 +145,47 @@ async fn a_stream_that_is_refused_after_it_was_given_means_another_session() {
         server.sees(|seen| seen.method == "GET" && seen.header("mcp-session-id") == "session-2").await;
         timeout(PATIENCE, line.mail.subscriptions.session_renewed.notified()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn the_next_session_is_listened_to_when_a_call_finds_that_the_last_one_is_forgotten() {
+    let (opened, mut streams) = mpsc::unbounded_channel();
+    let server = serve(move |seen| {
+        let answer = match (seen.method.as_str(), seen.header("mcp-session-id")) {
+            ("GET", session) => {
+                let (sender, body) = open_body();
+                opened.send((session.to_owned(), sender)).unwrap();
+                typed("text/event-stream", body)
+            }
+            (_, "session-1") => status(404),
+            _ => json(result(&seen.id(), "{}")),
+        };
+        async move { answer }
+    })
+    .await;
+    let line = connect(&server.url(), LEGACY);
+    line.connection.listen(&credential("own"));
+    let (first, old) = timeout(PATIENCE, streams.recv()).await.unwrap().unwrap();
+    ask(&line.connection, call(&ECHO, None)).await.unwrap();
+    let (second, new) = timeout(PATIENCE, streams.recv()).await.expect("it is listened to").unwrap();
+    assert_eq!((&*first, &*second), ("session-1", "session-2"));
+    timeout(PATIENCE, old.closed()).await.expect("the old stream is given up");
+    // What was suspected because of the new session.
+    timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
+    new.send(Ok(event(&format!("[{CHANGED},{CHANGED}]")).into())).await.unwrap();
+    timeout(PATIENCE, line.mail.lists_changed.notified()).await.unwrap();
+    assert_eq!(line.counters.values().garbage, 0);
+}
+
+#[tokio::test]
+async fn a_subscription_that_is_refused_with_a_status_tells_the_code() {
+    let server = serve(|seen| async move {
+        refusal(400, format!(r#"{{"jsonrpc":"2.0","id":{},"error":{{"code":-32602}}}}"#, seen.id()))
+    })
+    .await;
+    let line = connect(&server.url(), MODERN);
+    let mut subscription = line.connection.subscribe("{}", &credential("own")).await.ok().unwrap();
+    assert_eq!(subscription.next().await, subscription::Heard::Refused { code: -32602 });
 }
 
 #[tokio::test]

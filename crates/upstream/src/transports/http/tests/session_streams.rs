@@ -102,6 +102,83 @@ async fn a_stream_goes_on_behind_its_last_event_and_ends_with_its_last_client() 
 }
 
 #[tokio::test]
+async fn an_event_that_the_server_has_let_go_costs_nobody_the_streams() {
+    for refused in [400, 405, 404] {
+        let (opened, mut streams) = mpsc::unbounded_channel();
+        let server = serve(move |seen| {
+            let answer = match &*seen.rpc() {
+                "tools/call" | "ping" => json(result(&seen.id(), "{}")),
+                "" if seen.method == "GET" && !seen.header("last-event-id").is_empty() => status(refused),
+                "" if seen.method == "GET" => {
+                    let (sender, body) = open_body();
+                    opened.send(sender).unwrap();
+                    typed("text/event-stream", body)
+                }
+                _ => status(202),
+            };
+            async move { answer }
+        })
+        .await;
+        let line = connect(&server.url(), LEGACY);
+        let (client, mut ears) = client(ROOTS);
+        begin(&line, "a", &client).await;
+        let stream = timeout(PATIENCE, streams.recv()).await.unwrap().unwrap();
+        let told = format!("id: e-7\nretry: 20\n{}", text(&says("notifications/message").unwrap()));
+        stream.send(Ok(told.into())).await.unwrap();
+        ears.notification().await;
+        drop(stream);
+        let stream = timeout(PATIENCE, streams.recv()).await.expect("a stream from now on").unwrap();
+        stream.send(says("notifications/message")).await.unwrap();
+        ears.notification().await;
+        timeout(PATIENCE, line.mail.lists_changed.notified()).await.expect("something may have been missed");
+        assert!(!line.connection.has_no_streams.load(Ordering::Relaxed), "{refused}");
+        assert_eq!(server.seen().iter().filter(|seen| seen.rpc() == "initialize").count(), 1, "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn what_waits_for_a_client_keeps_nothing_else_alive() {
+    let (server, mut streams) = talking().await;
+    let line = connect(&server.url(), LEGACY);
+    let (client, mut ears) = client(ROOTS);
+    begin(&line, "a", &client).await;
+    let stream = streams.recv().await.unwrap();
+    let (told, more) = (text(&says("notifications/message").unwrap()), "x".repeat(100));
+    stream.send(Ok(format!("{told}: {more}").into())).await.unwrap();
+    assert!(ears.notification().await.1.unwrap().is_unique());
+    let asked = r#"{"jsonrpc":"2.0","id":1,"method":"roots/list","params":{}}"#;
+    stream.send(Ok(format!("\n{}: {more}", event(asked)).into())).await.unwrap();
+    assert!(ears.request().await.params().unwrap().is_unique());
+}
+
+#[tokio::test]
+async fn what_a_server_says_for_the_moment_is_no_last_word() {
+    for first in [408, 307, 503] {
+        let asked = AtomicUsize::new(0);
+        let server = serve(move |seen| {
+            let is_first = seen.method == "GET" && asked.fetch_add(1, Ordering::Relaxed) == 0;
+            async move {
+                match &*seen.rpc() {
+                    "tools/call" => json(result(&seen.id(), "{}")),
+                    _ if is_first => status(first),
+                    _ => events(&[]),
+                }
+            }
+        })
+        .await;
+        let line = connect(&server.url(), LEGACY);
+        let (client, _ears) = client(ROOTS);
+        begin(&line, "a", &client).await;
+        let gets = async {
+            while server.seen().iter().filter(|seen| seen.method == "GET").count() < 2 {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, gets).await.expect("it is asked again");
+    }
+}
+
+#[tokio::test]
 async fn what_the_server_says_during_a_call_reaches_all_clients_of_the_session() {
     let completed =
         r#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e"}}"#;

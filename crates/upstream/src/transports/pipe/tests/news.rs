@@ -1,5 +1,6 @@
 //! What a server and the clients tell each other outside calls.
 
+use bytes::Bytes;
 use protocol::Version;
 use serde_json::{Value, json};
 
@@ -35,6 +36,30 @@ fn the_most_talkative_level_is_told_once() {
     assert_eq!(levels(&said), ["error"]);
     stage.hears(&json!({"jsonrpc": "2.0", "id": said[0]["id"], "result": {}}));
     assert_eq!(stage.counters.values().stray_answers, 0);
+}
+
+#[test]
+fn a_server_that_declares_no_logging_is_told_no_level() {
+    let check = |capabilities: Value, expected: usize| {
+        let (stage, one) = (Stage::new(), somebody("{}"));
+        stage.introduces_itself(&json!({"capabilities": capabilities}));
+        one.client.set_level("debug");
+        stage.answers(&stage.call(&one));
+        assert_eq!(stage.said().len(), expected, "{capabilities}");
+    };
+    check(json!({"tools": {}}), 0);
+    check(json!({"logging": null}), 0);
+    check(json!({"logging": {}}), 1);
+}
+
+#[test]
+fn what_waits_keeps_no_more_than_its_own_text() {
+    let (stage, one) = (Stage::new(), somebody("{}"));
+    let mut call = stage.call(&one);
+    let line = Bytes::from(log("a short one").to_string());
+    stage.pipe.take(&line).expect("a message");
+    let Some(Event::Notification { params: Some(params), .. }) = call.event() else { panic!("a message") };
+    assert!(line.is_unique() && !params.is_empty());
 }
 
 #[test]

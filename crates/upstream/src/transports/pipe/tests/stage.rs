@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::super::{
     super::http::tests::{
         clients::{Client, Ears, call_of, client, shared},
-        stage::{ECHO, call, principal, server_id},
+        stage::{ECHO, Text, call, principal, server_id},
     },
     Pipe, PipeReply, Way,
 };
@@ -21,7 +21,7 @@ use crate::{
     inbox::{Mail, inbox},
     instances::Instances,
     metrics::Counters,
-    transports::Opening,
+    transports::{Exchange, Opening},
     watching::Watching,
 };
 
@@ -29,6 +29,9 @@ use crate::{
 pub(super) const SAMPLE: &str = "sampling/createMessage";
 /// What most clients here declare.
 pub(super) const CAN_ALL: &str = r#"{"sampling":{},"elicitation":{},"roots":{}}"#;
+
+/// The parameters of a request about a task.
+const TASK: Text<'static> = Text { text: r#"{"taskId":"T"}"#, token: None };
 
 /// A pipe and its other end.
 pub(super) struct Stage {
@@ -93,11 +96,26 @@ impl Stage {
         self.try_call_as(agent, caller).expect("no waiting").expect("a connection")
     }
 
+    /// Begins a request about the task `T` of `caller`, which need not wait.
+    pub(super) fn asks_for_task(&self, method: &'static str, caller: &Somebody) -> Call {
+        let principal = principal("a");
+        let exchange = Exchange { method, ..call_of(&TASK, &principal, &caller.session) };
+        let begun = self.pipe.begin(&exchange).now_or_never();
+        Call(begun.expect("no waiting").expect("a connection").0)
+    }
+
     /// Begins a call of somebody without a session.
     pub(super) fn silent_call(&self) -> Call {
         let principal = principal("a");
         let begun = self.pipe.begin(&call(&ECHO, Some(&principal))).now_or_never();
         Call(begun.expect("no waiting").expect("a connection").0)
+    }
+
+    /// Has the server introduce itself so.
+    pub(super) fn introduces_itself(&self, result: &Value) {
+        let begun = self.pipe.begin(&Exchange { method: "initialize", ..call(&ECHO, None) }).now_or_never();
+        let (reply, _) = begun.expect("no waiting").expect("a connection");
+        self.hears(&json!({"jsonrpc": "2.0", "id": reply.id(), "result": result}));
     }
 
     /// Has the server say something.

@@ -3,7 +3,6 @@
 use std::{io, sync::Arc, time::Duration};
 
 use parking_lot::Mutex;
-use tokio::time::Instant;
 
 use super::{
     super::{
@@ -11,12 +10,11 @@ use super::{
             clients::call_of,
             stage::{ECHO, PATIENCE, principal},
         },
-        abandoned::ABANDONED_TIME,
         slot::Slot,
         turns::Turn,
         waiting::TURN_WAIT,
     },
-    stage::{CAN_ALL, Call, SAMPLE, Somebody, Stage, somebody},
+    stage::{CAN_ALL, Call, SAMPLE, Somebody, Stage, somebody, yes},
 };
 use crate::{CallError, config::DEFAULT_TIMEOUT_MS};
 
@@ -49,41 +47,31 @@ async fn nobody_waits_for_ever_and_who_waited_in_vain_knows_that_nothing_was_sen
     assert!(stage.said().is_empty(), "nothing was sent");
 }
 
-#[tokio::test]
-async fn an_abandoned_call_keeps_its_turn_until_its_answer() {
+#[test]
+fn nobody_waits_for_an_abandoned_call_nor_is_taken_for_its_client() {
     let (stage, one, other) = (Stage::new(), somebody(CAN_ALL), somebody(CAN_ALL));
     let [first, second] = ambiguous(&stage, &one, &other);
     stage.answers(&first);
     let late = stage.abandon(second);
-    assert!(stage.try_call(&one).is_none());
+    let mut call = stage.call(&one);
+    stage.is_asked(2, SAMPLE);
+    assert!(stage.answered(2).is_some_and(|code| code != 0), "it may be for the other's sake");
+    assert!(call.event().is_none());
     stage.answers_late(late);
-    stage.call(&one);
+    stage.is_asked(3, SAMPLE);
+    yes(call.question());
+    assert_eq!(stage.answered(3), Some(0));
 }
 
 #[tokio::test]
-async fn an_abandoned_call_keeps_its_turn_until_its_time_is_over() {
+async fn who_waits_begins_when_the_call_before_is_given_up() {
     let (stage, one, other) = (Stage::new(), somebody(CAN_ALL), somebody(CAN_ALL));
     let [first, second] = ambiguous(&stage, &one, &other);
     stage.answers(&first);
-    let long_ago = Instant::now().checked_sub(ABANDONED_TIME).expect("a time on the clock");
-    let soon_over = long_ago + Duration::from_millis(20);
-    assert!(stage.pipe.pending.abandon(second.0.id(), soon_over).is_some());
-    drop(turn(&stage, &one, PATIENCE).await.expect("its time is over"));
-}
-
-#[tokio::test]
-async fn nobody_waits_for_what_it_has_abandoned_itself_unless_others_wait() {
-    let (stage, one, other) = (Stage::new(), somebody(CAN_ALL), somebody(CAN_ALL));
-    for call in ambiguous(&stage, &one, &one) {
-        stage.abandon(call);
-    }
-    let again = stage.call(&one);
-    let mut waiting = Box::pin(turn(&stage, &other, PATIENCE));
+    let mut waiting = Box::pin(turn(&stage, &one, PATIENCE));
     assert!(futures_util::poll!(&mut waiting).is_pending(), "one at a time");
-    stage.abandon(again);
-    assert!(stage.try_call(&one).is_none(), "it is not its turn");
-    drop(waiting);
-    stage.call(&one);
+    stage.abandon(second);
+    drop(waiting.await.expect("its turn has come"));
 }
 
 #[test]
