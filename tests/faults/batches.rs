@@ -26,11 +26,11 @@ const DENIED: usize = 7;
 const LARGE_CALLS: usize = 40;
 const LARGE: usize = 5_000_000;
 const LARGE_AFTER_MS: u64 = 300;
-/// The most that they may add to the gateway's memory while nothing is read, a third of all of them: what is collected
-/// side by side, the one that goes on alone, one that waits and one that is being written; and what a debug build's
-/// buffers take beside it. At the peak it is that and what the allocator has not given back.
-const UNREAD_KIB: u64 = 64 * 1024;
-const PEAK_KIB: u64 = 2 * UNREAD_KIB;
+/// The most that they may add to the gateway's memory while nothing is read, half of all of them: what is collected side
+/// by side, the one that goes on alone, one that waits and one that is being written; and what a debug build's buffers
+/// take beside it. At the peak it is that and what the allocator has not given back; all of them would be more.
+const UNREAD_KIB: u64 = 96 * 1024;
+const PEAK_KIB: u64 = 144 * 1024;
 /// As long as this, memory must not have changed by more than `STEADY_KIB` to be taken as what it comes to.
 const STEADY: Duration = Duration::from_secs(1);
 const STEADY_KIB: u64 = 512;

@@ -337,6 +337,7 @@ fn whose_token_is_revoked_hears_nothing_more() {
 
 #[test]
 fn who_becomes_another_agent_on_the_pipe_hears_nothing_more_of_the_first_ones_servers() {
+    const LISTS: [&str; 2] = ["notifications/tools/list_changed", "notifications/resources/list_changed"];
     within(USUAL, async {
         let config = |agent: &str| {
             let rules = json!({"agents": {
@@ -344,7 +345,8 @@ fn who_becomes_another_agent_on_the_pipe_hears_nothing_more_of_the_first_ones_se
                 "second": {"allow": {"servers": ["two"]}},
             }});
             let servers = json!({"one": noting("legacy"), "two": child(&[])});
-            json!({"version": 1, "agent": agent, "servers": servers, "rules": rules})
+            let exposure = json!({"stdio": "direct"});
+            json!({"version": 1, "agent": agent, "servers": servers, "rules": rules, "exposure": exposure})
         };
         let place = Place::configured(config("first"));
         let mut pipe = place.launch();
@@ -358,9 +360,26 @@ fn who_becomes_another_agent_on_the_pipe_hears_nothing_more_of_the_first_ones_se
         while pipe.message().await["method"] != UPDATED {}
         std::fs::write(place.file("toolgate.yaml"), config("second").to_string()).expect("it can be written");
         pipe.signal(Signal::HUP);
-        while pipe.ask(Era::Legacy, "resources/read", json!({"uri": ONE})).await.get("error").is_none() {}
-        // Neither of the resource nor that the call, and with it the changes, had an end.
-        let heard = timeout(SILENCE, pipe.message()).await;
-        assert!(heard.is_err(), "the second agent hears of the first one's server: {heard:?}");
+        // Until it is the second agent it may hear of the resource.
+        let mut heard = Vec::new();
+        let mut is_refused = false;
+        while !is_refused {
+            pipe.begin(Era::Legacy, "resources/read", json!({"uri": ONE})).await;
+            let mut message = pipe.message().await;
+            while message.get("method").is_some() {
+                heard.push(message["method"].clone());
+                message = pipe.message().await;
+            }
+            is_refused = message.get("error").is_some();
+        }
+        heard.retain(|method| *method != UPDATED);
+        // It hears that its lists are others, once; no more of the resource, nor that the call, and with it the changes, had
+        // an end.
+        while heard.len() < LISTS.len() {
+            heard.push(pipe.message().await["method"].clone());
+        }
+        assert_eq!(heard, LISTS);
+        let more = timeout(SILENCE, pipe.message()).await;
+        assert!(more.is_err(), "the second agent hears of the first one's server: {more:?}");
     });
 }

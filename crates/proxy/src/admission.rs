@@ -122,6 +122,20 @@ impl Viewpoint {
         }
     }
 
+    /// Looks as whoever the launching program is by now: a reload may give it another agent. Callers over HTTP stay who
+    /// they are.
+    pub(crate) fn follow(&mut self, identity: &Identity) {
+        let launcher = Presented { bearer: None, peer: Peer::Stdio };
+        match self.door {
+            Door::Stdio => {
+                if let Ok(now) = identity.authenticate(launcher) {
+                    self.caller = now;
+                }
+            }
+            Door::Http | Door::Sse => {}
+        }
+    }
+
     /// Returns how the caller sees tools in `world`.
     pub(crate) fn exposure(&self, world: &Snapshot) -> Exposure {
         let (settings, agent) = (&world.configured.exposure, &self.caller.principal().agent);

@@ -49,6 +49,7 @@ impl Changes {
         loop {
             // What is there is compared first, so that a wait that was dropped halfway loses nothing.
             self.revisions.mark_unchanged();
+            self.viewpoint.follow(&proxy.identity);
             let now = fingerprints(&proxy.snapshots.current(), &self.viewpoint);
             let methods = announcements(&self.seen, &now);
             if methods.is_empty() {
