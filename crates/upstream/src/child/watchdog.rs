@@ -104,8 +104,13 @@ impl Watchdog {
         state.tell(&format!("-{}\n", group.as_raw_pid()));
     }
 
+    /// Starts a watchdog that finds `groups` waiting in its pipe: if we are killed at any moment from its start on,
+    /// it knows what to kill. The kernel's pipe takes some 7,000 groups; with more this fails.
     fn start(self: &Arc<Self>, groups: &HashSet<Pid>) -> io::Result<Running> {
-        let (input, pipe) = io::pipe()?;
+        let (input, mut pipe) = io::pipe()?;
+        // A watchdog that does not read must not hold up a worker; see `State::tell`.
+        fcntl_setfl(&pipe, OFlags::NONBLOCK)?;
+        pipe.write_all(registrations(groups).as_bytes())?;
         let mut child = Command::new(&self.executable)
             .arg0(process_title())
             .arg(WATCHDOG_ROLE)
@@ -121,11 +126,7 @@ impl Watchdog {
         };
         let process = Arc::new(Group::new(pid));
         self.attend(child, pid, Arc::clone(&process)).inspect_err(|_| process.kill())?;
-        let mut running = Running { pipe, process, started: Instant::now() };
-        // A watchdog that does not read must not hold up a worker; see `State::tell`.
-        fcntl_setfl(&running.pipe, OFlags::NONBLOCK)?;
-        running.pipe.write_all(registrations(groups).as_bytes()).inspect_err(|_| running.process.kill())?;
-        Ok(running)
+        Ok(Running { pipe, process, started: Instant::now() })
     }
 
     /// Waits for the death of a watchdog on a thread of its own.
