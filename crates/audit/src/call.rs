@@ -10,6 +10,7 @@ use crate::{
     chain::push_decimal,
     counters::{count, uncount},
     line::{self, Phase},
+    seat::Seat,
 };
 
 /// Joins the begin line and the end line of a call; unique among all files of all gateways.
@@ -74,15 +75,9 @@ impl OpenCall {
         let common = fields.len();
         line::push_begin(&mut fields, begin, shared.arguments());
         count(&shared.counters().open_calls);
-        let mut beginning = Beginning { trail, id, started, fields, common, is_over: false };
-        let put = shared.put_begin(&beginning.fields).await;
-        beginning.is_over = true;
-        match put {
-            Ok(()) => Ok(beginning.open()),
-            Err(refused) => {
-                uncount(&shared.counters().open_calls);
-                Err(refused)
-            }
+        match shared.seat(Phase::Begin, &fields) {
+            Ok(seat) => Beginning { trail, id, started, fields, common, seat }.finish().await,
+            Err(refused) => Err(shared.count_refused(refused)),
         }
     }
 
@@ -131,10 +126,21 @@ struct Beginning<'a> {
     fields: Vec<u8>,
     /// So many bytes of the fields stand on both lines.
     common: usize,
-    is_over: bool,
+    /// The begin line's, until it is known what became of that. None: nobody waits for it.
+    seat: Option<Seat>,
 }
 
 impl Beginning<'_> {
+    async fn finish(mut self) -> Result<OpenCall, AuditError> {
+        let shared = self.trail.shared();
+        if let Some(seat) = &self.seat {
+            let written = shared.written(seat).await;
+            self.seat = None;
+            written.map_err(|refused| shared.count_refused(refused))?;
+        }
+        Ok(self.open())
+    }
+
     fn open(&mut self) -> OpenCall {
         let mut fields = std::mem::take(&mut self.fields);
         fields.truncate(self.common);
@@ -147,9 +153,11 @@ impl Beginning<'_> {
 impl Drop for Beginning<'_> {
     /// Dropped while its line waits for a write, the line is written and the call ends as cancelled.
     fn drop(&mut self) {
-        if !self.is_over {
-            self.trail.shared().abandon();
-            drop(self.open());
+        let Some(seat) = self.seat.take() else { return };
+        let shared = self.trail.shared();
+        match shared.write_for_all(&seat) {
+            Ok(()) => drop(self.open()),
+            Err(refused) => drop(shared.count_refused(refused)),
         }
     }
 }

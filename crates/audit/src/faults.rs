@@ -189,6 +189,7 @@ async fn durable_returns_after_the_sync_and_refuses_without_it() {
     }
     trail.close().unwrap();
     assert!(disk.text().contains(r#""outcome":"error","#) && disk.text().contains("AUDIT_UNAVAILABLE"));
+    assert!(disk.text().contains(r#""event":"sync_recovered","#), "lines may be missing after a power loss");
     assert_eq!(disk.verified().open_calls, Some(0));
 }
 

@@ -3,47 +3,66 @@
 
 use std::{io, time::Duration};
 
-use parking_lot::MutexGuard;
-
-use crate::{
-    journal::{Journal, Stage},
-    trail::Shared,
-};
+use crate::{inbox::Stage, trail::Shared};
 
 /// Time between two looks while something waits; below 5 ms by what a late wake-up costs.
 const TICK: Duration = Duration::from_millis(4);
 /// Age of written lines at which a sync is asked for; below 50 ms by a tick and the disk's own time.
 const SYNC_AFTER: Duration = Duration::from_millis(40);
 
-/// The thread's life. Ends when the journal is closed.
+/// The thread's life. Ends when the inbox is closed.
 pub(crate) fn run(shared: &Shared) {
-    let mut journal = shared.journal.lock();
-    while journal.stage != Stage::Closed {
-        if journal.has_waiting() {
-            shared.woken.wait_for(&mut journal, TICK);
-            // A failure is logged by the journal and tried again at the next tick.
-            let _written = journal.write_waiting();
-        } else {
-            sleep(shared, &mut journal);
+    loop {
+        match pause(shared) {
+            Stage::Closed => return,
+            Stage::Awake => write(shared),
+            // What has come in the meantime has a tick to be joined by more.
+            Stage::Dozing | Stage::Asleep => {}
         }
-        if journal.unsynced_since().is_some_and(|since| since.elapsed() >= SYNC_AFTER) {
-            note_deletion(shared, journal.look_for_interference());
-            journal.sync_requested();
-            shared.syncer.request();
-        }
+        sync_if_due(shared);
     }
 }
 
-fn sleep(shared: &Shared, journal: &mut MutexGuard<'_, Journal>) {
-    if let Some(since) = journal.unsynced_since() {
-        journal.stage = Stage::Dozing;
-        shared.woken.wait_for(journal, SYNC_AFTER.saturating_sub(since.elapsed()));
-    } else {
-        journal.stage = Stage::Asleep;
-        shared.woken.wait(journal);
+/// Waits until there may be something to do, and returns how it waited.
+fn pause(shared: &Shared) -> Stage {
+    let journal = shared.journal.lock();
+    let unsynced_since = journal.unsynced_since();
+    let mut inbox = shared.inbox.lock();
+    // Both locks are held here: nobody can write and take us for awake while we go to sleep.
+    let stage = match (inbox.stage, unsynced_since) {
+        (Stage::Closed, _) => Stage::Closed,
+        (_, _) if !inbox.is_empty() => Stage::Awake,
+        (_, Some(_)) => Stage::Dozing,
+        (_, None) => Stage::Asleep,
+    };
+    drop(journal);
+    inbox.stage = stage;
+    match (stage, unsynced_since) {
+        (Stage::Closed, _) => {}
+        (Stage::Awake, _) => drop(shared.woken.wait_for(&mut inbox, TICK)),
+        (_, Some(since)) => {
+            shared.woken.wait_for(&mut inbox, SYNC_AFTER.saturating_sub(since.elapsed()));
+        }
+        (_, None) => shared.woken.wait(&mut inbox),
     }
-    if journal.stage != Stage::Closed {
-        journal.stage = Stage::Awake;
+    if inbox.stage == Stage::Closed {
+        return Stage::Closed;
+    }
+    inbox.stage = Stage::Awake;
+    stage
+}
+
+fn write(shared: &Shared) {
+    // A failure is logged by the journal and tried again at the next tick.
+    let _written = shared.write_out(shared.journal.lock());
+}
+
+fn sync_if_due(shared: &Shared) {
+    let mut journal = shared.journal.lock();
+    if journal.unsynced_since().is_some_and(|since| since.elapsed() >= SYNC_AFTER) {
+        note_deletion(shared, journal.look_for_interference(&shared.inbox));
+        journal.sync_requested();
+        shared.syncer.request();
     }
 }
 

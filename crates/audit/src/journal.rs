@@ -1,8 +1,9 @@
-//! The end of the chain and the lines that still wait for the kernel. Everything here happens under one lock, which
-//! is held for a hash and a `write(2)`, never for a sync. Who calls, and when: [`crate::trail`], [`crate::flusher`].
+//! The end of the chain: lines are sealed here and handed to the kernel, all that waited in one write. It happens under
+//! the journal's lock, which is held for the hashes and a `write(2)`, never for a sync. Who calls, and
+//! when: [`crate::trail`], [`crate::flusher`]; where lines wait: [`crate::inbox`].
 //!
-//! Invariants: `tip` is the last line of `waiting`, or of the file when nothing waits. The file's first `good_bytes`
-//! bytes are whole lines. A refused line leaves no trace in either, so that `seq` has no gap.
+//! Invariants: `tip` is the file's last whole line, and its first `good_bytes` bytes are whole lines. A refused line
+//! leaves no trace in either, so that `seq` has no gap.
 
 use std::{
     io,
@@ -10,25 +11,18 @@ use std::{
     time::{Instant, SystemTime},
 };
 
+use parking_lot::Mutex;
+
 use crate::{
     Counters, Detail, Event,
     chain::{self, Link},
-    counters::count,
-    group::{Group, Seat},
+    inbox::{Inbox, Line, Taken},
     line::{self, Phase},
     medium::Medium,
 };
 
-/// Most bytes that wait for the kernel: about 2,000 lines, which a disk takes in a millisecond.
-const MAX_WAITING_BYTES: usize = 1024 * 1024;
-/// Waiting bytes at which the flusher is not left to finish its tick.
-const PRESSING_BYTES: usize = MAX_WAITING_BYTES / 4;
-/// Memory kept for waiting lines once they are written.
+/// Memory kept for sealed lines once they are written.
 const KEPT_BYTES: usize = 128 * 1024;
-
-/// The queue has no room; the line is counted as dropped.
-#[derive(Debug)]
-pub(crate) struct QueueFull;
 
 /// The tail of the trail.
 #[derive(Debug)]
@@ -36,33 +30,14 @@ pub(crate) struct Journal {
     medium: Arc<dyn Medium>,
     counters: Arc<Counters>,
     tip: Link,
-    /// Sealed lines not yet handed to the kernel.
-    waiting: Vec<u8>,
-    waiting_lines: u64,
     good_bytes: u64,
     /// The file may be longer than `good_bytes`: a write stopped halfway and could not be undone yet.
     is_torn: bool,
     /// The last write failed; said once, until one succeeds.
     is_failing: bool,
-    /// Dropped lines that no line of the trail has told of yet.
-    untold_drops: u64,
     unsynced_since: Option<Instant>,
-    /// Begin lines that are written together; not sealed yet.
-    group: Group,
-    pub(crate) stage: Stage,
-}
-
-/// What the flusher does, so that writers know whether it must be woken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// It looks again within a tick.
-    Awake,
-    /// It looks again when the next sync is due; whoever leaves a line waiting wakes it.
-    Dozing,
-    /// It sleeps until somebody wakes it.
-    Asleep,
-    /// It is gone: lines are written at once.
-    Closed,
+    /// The lines being written; empty between writes.
+    sealed: Vec<u8>,
 }
 
 // === impl Journal ===
@@ -73,111 +48,22 @@ impl Journal {
             medium,
             counters,
             tip,
-            waiting: Vec::with_capacity(KEPT_BYTES),
-            waiting_lines: 0,
             good_bytes,
             is_torn: false,
             is_failing: false,
-            untold_drops: 0,
             unsynced_since: None,
-            group: Group::default(),
-            stage: Stage::Awake,
+            sealed: Vec::with_capacity(KEPT_BYTES),
         }
     }
 
-    /// Seals a line and leaves it to the next write.
-    pub(crate) fn queue(&mut self, phase: Phase, body: &[u8]) -> Result<(), QueueFull> {
-        if self.waiting.len() + body.len() > MAX_WAITING_BYTES {
-            self.untold_drops += 1;
-            count(&self.counters.drops);
-            return Err(QueueFull);
-        }
-        self.tell_drops();
-        self.seal(phase, body);
-        Ok(())
-    }
-
-    /// Seals a line and hands it, and all that waits, to the kernel.
+    /// Seals what was taken out of the inbox and hands it to the kernel.
     ///
     /// # Errors
-    /// The line is undone; what waited before still waits.
-    pub(crate) fn write(&mut self, phase: Phase, body: &[u8]) -> io::Result<()> {
-        self.tell_drops();
-        let before = (self.waiting.len(), self.waiting_lines, self.tip);
-        self.seal(phase, body);
-        self.write_waiting().inspect_err(|_| {
-            self.waiting.truncate(before.0);
-            (self.waiting_lines, self.tip) = (before.1, before.2);
-        })
-    }
-
-    /// Takes a begin line into the group that is written next. A full group is written at once.
-    pub(crate) fn join(&mut self, body: &[u8]) -> Seat {
-        let seat = self.group.join(body);
-        if self.group.is_full() {
-            self.write_group();
-        }
-        seat
-    }
-
-    /// Seals the group's lines and hands them, and all that waits, to the kernel; everybody in it learns what became of
-    /// it. On failure all of them are undone.
-    pub(crate) fn write_group(&mut self) {
-        if self.group.is_empty() {
-            return;
-        }
-        let group = std::mem::take(&mut self.group);
-        self.tell_drops();
-        let before = (self.waiting.len(), self.waiting_lines, self.tip);
-        for body in group.bodies() {
-            self.seal(Phase::Begin, body);
-        }
-        let written = self.write_waiting();
-        if written.is_err() {
-            self.waiting.truncate(before.0);
-            (self.waiting_lines, self.tip) = (before.1, before.2);
-        }
-        group.settle(&written);
-    }
-
-    /// Hands all that waits to the kernel.
-    ///
-    /// # Errors
-    /// What the system says; everything still waits.
-    pub(crate) fn write_waiting(&mut self) -> io::Result<()> {
-        if self.waiting.is_empty() {
-            return Ok(());
-        }
-        let written = self.mend().and_then(|()| self.append_waiting());
+    /// What the system says; then the file is as if nothing had been tried.
+    pub(crate) fn write(&mut self, taken: &Taken) -> io::Result<()> {
+        let written = self.mend().and_then(|()| self.seal_and_append(taken));
         self.report(&written);
-        written?;
-        let bytes = self.waiting.len() as u64;
-        self.good_bytes += bytes;
-        self.counters.wrote(self.waiting_lines, bytes);
-        self.waiting.clear();
-        self.waiting.shrink_to(KEPT_BYTES);
-        self.waiting_lines = 0;
-        self.unsynced_since.get_or_insert_with(Instant::now);
-        Ok(())
-    }
-
-    /// Tells whether lines wait for the kernel.
-    pub(crate) const fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
-    /// Tells whether the flusher must be woken for what was done since it went to sleep, and takes it for awake.
-    pub(crate) const fn take_waking(&mut self) -> bool {
-        let is_needed = match self.stage {
-            Stage::Asleep => self.has_waiting() || self.unsynced_since.is_some(),
-            Stage::Dozing => self.has_waiting(),
-            Stage::Awake => self.waiting.len() >= PRESSING_BYTES,
-            Stage::Closed => false,
-        };
-        if is_needed {
-            self.stage = Stage::Awake;
-        }
-        is_needed
+        written
     }
 
     /// Returns since when the file holds lines that no sync was asked for.
@@ -190,11 +76,11 @@ impl Journal {
         self.unsynced_since = None;
     }
 
-    /// Compares the file with what was written to it, and puts on record when somebody else changed it.
+    /// Compares the file with what was written to it, and puts into `inbox` when somebody else changed it.
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`] when the file was deleted; nothing written to it from now on will be found.
-    pub(crate) fn look_for_interference(&mut self) -> io::Result<()> {
+    pub(crate) fn look_for_interference(&mut self, inbox: &Mutex<Inbox>) -> io::Result<()> {
         let found = self.medium.length()?;
         if found == self.good_bytes || self.is_torn {
             return Ok(());
@@ -203,34 +89,52 @@ impl Journal {
         let details =
             [("expected_bytes", Detail::Number(self.good_bytes)), ("found_bytes", Detail::Number(found))];
         self.good_bytes = found;
-        self.queue_event(&Event { name: "file_changed", details: &details });
+        let mut body = Vec::new();
+        line::push_event(&mut body, &Event { name: "file_changed", details: &details });
+        // Without room the log alone has it, and the drop is told of.
+        let _put = inbox.lock().put(Phase::Event, &body);
         Ok(())
     }
 
-    fn tell_drops(&mut self) {
-        if self.untold_drops > 0 {
-            let details = [("lines", Detail::Number(self.untold_drops))];
-            self.untold_drops = 0;
-            self.queue_event(&Event { name: "dropped", details: &details });
+    fn seal_and_append(&mut self, taken: &Taken) -> io::Result<()> {
+        let tip = self.seal(taken);
+        let appended = self.append_sealed();
+        if appended.is_ok() {
+            let bytes = self.sealed.len() as u64;
+            self.counters.wrote(tip.seq - self.tip.seq, bytes);
+            self.good_bytes += bytes;
+            self.tip = tip;
+            self.unsynced_since.get_or_insert_with(Instant::now);
         }
+        self.sealed.clear();
+        self.sealed.shrink_to(KEPT_BYTES);
+        appended
     }
 
-    fn queue_event(&mut self, event: &Event<'_>) {
-        let mut body = Vec::new();
-        line::push_event(&mut body, event);
-        self.seal(Phase::Event, &body);
+    /// Seals the lines behind one another and returns the place of the last.
+    fn seal(&mut self, taken: &Taken) -> Link {
+        let mut tip = self.tip;
+        if taken.untold_drops > 0 {
+            let details = [("lines", Detail::Number(taken.untold_drops))];
+            let mut body = Vec::new();
+            line::push_event(&mut body, &Event { name: "dropped", details: &details });
+            self.seal_line(Line { phase: Phase::Event, at: SystemTime::now(), body: &body }, &mut tip);
+        }
+        for line in taken.lines.iter() {
+            self.seal_line(line, &mut tip);
+        }
+        tip
     }
 
-    fn seal(&mut self, phase: Phase, body: &[u8]) {
-        let line_start = self.waiting.len();
-        line::push_opening(&mut self.waiting, phase, SystemTime::now());
-        self.waiting.extend_from_slice(body);
-        chain::seal(&mut self.waiting, line_start, &mut self.tip);
-        self.waiting_lines += 1;
+    fn seal_line(&mut self, line: Line<'_>, tip: &mut Link) {
+        let start = self.sealed.len();
+        line::push_opening(&mut self.sealed, line.phase, line.at);
+        self.sealed.extend_from_slice(line.body);
+        chain::seal(&mut self.sealed, start, tip);
     }
 
-    fn append_waiting(&mut self) -> io::Result<()> {
-        let mut rest = &self.waiting[..];
+    fn append_sealed(&mut self) -> io::Result<()> {
+        let mut rest = &self.sealed[..];
         while !rest.is_empty() {
             match self.medium.append(rest) {
                 Ok(0) => return self.undo(io::ErrorKind::WriteZero.into()),

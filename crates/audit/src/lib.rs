@@ -48,13 +48,14 @@ mod escape;
 #[cfg(test)]
 mod faults;
 mod flusher;
-mod group;
+mod inbox;
 mod journal;
 mod line;
 mod lines;
 mod medium;
 mod place;
 mod record;
+mod seat;
 mod syncer;
 pub mod tail;
 mod trail;

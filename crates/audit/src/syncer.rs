@@ -101,11 +101,16 @@ impl Syncer {
         self.asked.notify_one();
     }
 
-    /// The thread's life.
-    pub(crate) fn run(&self) {
+    /// The thread's life. `recovered` is called when the disk confirms again after it did not: the kernel may have given
+    /// up what it could not bring to the disk, and counts it as clean from then on.
+    pub(crate) fn run(&self, recovered: impl Fn()) {
         while let Some(waiters) = self.next_group() {
+            let was_broken = self.is_broken();
             // Every waiter wrote its line before it asked, so this sync covers the whole group.
             let synced = self.sync();
+            if was_broken && synced.is_ok() {
+                recovered();
+            }
             for waiter in waiters {
                 // A waiter that is gone was cancelled; its call sees to its own end line.
                 let _gone = waiter.send(synced);

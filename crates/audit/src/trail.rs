@@ -16,13 +16,14 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::{
     ArgumentsKept, AuditError, Begin, CallId, Counters, Detail, Event, Mode, OpenCall, Place, Settings,
     chain::Link,
-    counters::count,
+    counters::{count, uncount},
     flusher,
-    group::{self, Seat},
-    journal::{Journal, QueueFull, Stage},
+    inbox::{Full, Inbox, Stage},
+    journal::Journal,
     line::{self, Phase},
     medium::Medium,
     place,
+    seat::{Seat, let_others_run},
     syncer::{SyncFailed, Syncer},
 };
 
@@ -39,8 +40,10 @@ pub struct Trail {
 /// What the trail and its threads share.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// Locked before the inbox by whoever needs both.
     pub(crate) journal: Mutex<Journal>,
-    /// Wakes the flusher.
+    pub(crate) inbox: Mutex<Inbox>,
+    /// Wakes the flusher; waits with the inbox.
     pub(crate) woken: Condvar,
     pub(crate) syncer: Syncer,
     pub(crate) mode: Mode,
@@ -112,7 +115,7 @@ impl Trail {
     pub fn event(&self, event: Event<'_>) -> Result<(), AuditError> {
         let mut body = Vec::with_capacity(256);
         line::push_event(&mut body, &event);
-        self.shared().put(Phase::Event, &body)
+        self.shared().put(&body)
     }
 
     /// Brings everything recorded so far to the disk. Blocks for as long as the disk needs.
@@ -157,6 +160,7 @@ impl Trail {
         let counters = Arc::new(Counters::default());
         let shared = Arc::new(Shared {
             journal: Mutex::new(Journal::new(Arc::clone(&medium), Arc::clone(&counters), tip, good_bytes)),
+            inbox: Mutex::new(Inbox::new()),
             woken: Condvar::new(),
             syncer: Syncer::new(medium, Arc::clone(&counters)),
             mode: settings.mode(),
@@ -169,7 +173,7 @@ impl Trail {
         });
         let owner = Arc::new(Owner { shared, threads: Mutex::default() });
         owner.spawn("audit-flush", flusher::run)?;
-        owner.spawn("audit-sync", |shared| shared.syncer.run())?;
+        owner.spawn("audit-sync", |shared| shared.syncer.run(|| shared.note_sync_recovered()))?;
         Ok(Self { owner })
     }
 
@@ -187,33 +191,33 @@ impl Trail {
 // === impl Shared ===
 
 impl Shared {
-    /// Records a line as surely as the mode promises, except for the disk.
-    pub(crate) fn put(&self, phase: Phase, body: &[u8]) -> Result<(), AuditError> {
-        let put = match self.mode {
-            Mode::BestEffort => self.put_if_room(phase, body),
-            Mode::Written | Mode::Durable => self.put_written(phase, body),
+    /// Records an event as surely as the mode promises, except for the disk.
+    fn put(&self, body: &[u8]) -> Result<(), AuditError> {
+        let put = match self.seat(Phase::Event, body) {
+            Ok(Some(seat)) => self.write_for_all(&seat),
+            Ok(None) => Ok(()),
+            Err(refused) => Err(refused),
         };
-        if put.is_err() {
-            count(&self.counters.failures);
-        }
-        put
+        put.inspect_err(|_| count(&self.counters.failures))
     }
 
     /// Records a line soon: with the next write, or within 5 ms. When there is no room it is lost and counted.
     pub(crate) fn put_soon(&self, phase: Phase, body: &[u8]) {
-        let mut journal = self.journal.lock();
-        let queued = journal.queue(phase, body);
-        let is_closed = journal.stage == Stage::Closed;
-        // Nobody would write it later. A failure was logged by the journal.
-        let _written = if is_closed { journal.write_waiting() } else { Ok(()) };
-        self.unlock(journal);
-        if let Err(QueueFull) = queued {
-            tracing::debug!("audit line dropped: the queue is full");
+        if self.put_if_room(phase, body) == Stage::Closed {
+            // Nobody would write it later. A failure is logged by the journal.
+            let _written = self.write_out(self.journal.lock());
         }
     }
 
     pub(crate) fn next_call(&self) -> CallId {
         CallId::new(self.run, self.calls.fetch_add(1, Relaxed) + 1)
+    }
+
+    /// Counts a call that is refused because its begin line could not be written; it is not open any more.
+    pub(crate) fn count_refused(&self, refused: AuditError) -> AuditError {
+        count(&self.counters.failures);
+        uncount(&self.counters.open_calls);
+        refused
     }
 
     pub(crate) const fn arguments(&self) -> ArgumentsKept {
@@ -229,86 +233,120 @@ impl Shared {
         !self.is_lost.swap(true, Relaxed)
     }
 
-    /// Records a begin line as surely as the mode promises, except for the disk. Calls that are not alone share a write.
+    fn note_sync_recovered(&self) {
+        let failures = self.counters.sync_failures.load(Relaxed);
+        let mut body = Vec::new();
+        let details = [("failures", Detail::Number(failures))];
+        line::push_event(&mut body, &Event { name: "sync_recovered", details: &details });
+        self.put_soon(Phase::Event, &body);
+    }
+
+    /// Puts down the line of somebody who waits until [`Shared::written`]; where nobody waits, it returns no seat.
     ///
-    /// Cancel safe only through [`Shared::abandon`]: a line put down may still be written.
-    pub(crate) async fn put_begin(&self, body: &[u8]) -> Result<(), AuditError> {
-        let is_alone = self.counters.open_calls.load(Relaxed) < SHARING_CALLS;
-        if is_alone || self.mode == Mode::BestEffort {
-            return self.put(Phase::Begin, body);
+    /// # Errors
+    /// Nothing may be written any more.
+    pub(crate) fn seat(&self, phase: Phase, body: &[u8]) -> Result<Option<Seat>, AuditError> {
+        if self.mode == Mode::BestEffort {
+            drop(self.open_inbox()?);
+            self.put_if_room(phase, body);
+            return Ok(None);
         }
-        let written = match self.join(body) {
-            Ok(seat) => {
-                group::let_others_run().await;
-                seat.verdict().unwrap_or_else(|| self.write_for_all(&seat)).map_err(AuditError::Write)
-            }
-            Err(refused) => Err(refused),
-        };
-        written.inspect_err(|_| count(&self.counters.failures))
-    }
-
-    /// Writes the group that a dropped call's begin line may be in, so that its end line comes after it.
-    pub(crate) fn abandon(&self) {
-        let mut journal = self.journal.lock();
-        journal.write_group();
-        self.unlock(journal);
-    }
-
-    fn join(&self, body: &[u8]) -> Result<Seat, AuditError> {
-        let mut journal = self.journal_for_writing()?;
-        Ok(journal.join(body))
-    }
-
-    fn write_for_all(&self, seat: &Seat) -> io::Result<()> {
-        let mut journal = self.journal.lock();
-        if seat.verdict().is_none() {
-            journal.write_group();
-        }
-        self.unlock(journal);
-        seat.verdict().expect("a group that was written is settled")
-    }
-
-    fn put_if_room(&self, phase: Phase, body: &[u8]) -> Result<(), AuditError> {
-        let mut journal = self.journal.lock();
-        if journal.stage == Stage::Closed {
-            return Err(AuditError::Closed);
-        }
-        // A drop is counted by the journal, and this mode refuses nobody for it.
-        let _dropped = journal.queue(phase, body);
-        self.unlock(journal);
-        Ok(())
-    }
-
-    fn put_written(&self, phase: Phase, body: &[u8]) -> Result<(), AuditError> {
-        let mut journal = self.journal_for_writing()?;
-        let written = journal.write(phase, body);
-        self.unlock(journal);
-        written.map_err(AuditError::Write)
-    }
-
-    /// Locks the journal, unless nothing may be written any more.
-    fn journal_for_writing(&self) -> Result<MutexGuard<'_, Journal>, AuditError> {
         if self.is_lost.load(Relaxed) {
             return Err(AuditError::Deleted { path: self.place.file().to_owned() });
         }
         if self.syncer.is_broken() {
             return Err(AuditError::Sync);
         }
-        let journal = self.journal.lock();
-        if journal.stage == Stage::Closed { Err(AuditError::Closed) } else { Ok(journal) }
+        Ok(Some(self.open_inbox()?.seat(phase, body)))
     }
 
-    /// Releases the journal and wakes the flusher if it has something to do.
-    fn unlock(&self, mut journal: MutexGuard<'_, Journal>) {
-        let must_wake = journal.take_waking();
+    /// Waits until the line is written. Calls that are not alone share a write: each lets the tasks that are ready
+    /// beside it put theirs down, and whoever comes back first writes for all.
+    ///
+    /// Dropping the future leaves the line where it is; see [`Shared::write_for_all`].
+    pub(crate) async fn written(&self, seat: &Seat) -> Result<(), AuditError> {
+        if self.counters.open_calls.load(Relaxed) >= SHARING_CALLS && !self.inbox.lock().is_full() {
+            let_others_run().await;
+        }
+        self.write_for_all(seat)
+    }
+
+    /// Writes all that waits, unless somebody has written the line already.
+    pub(crate) fn write_for_all(&self, seat: &Seat) -> Result<(), AuditError> {
+        if seat.verdict().is_none() {
+            let journal = self.journal.lock();
+            if seat.verdict().is_none() {
+                // What became of it stands in the seat.
+                let _written = self.write_out(journal);
+            }
+        }
+        let written = seat.verdict().expect("whoever takes lines out of the inbox settles their seats");
+        written.map_err(AuditError::Write)
+    }
+
+    /// Writes all that waits and wakes the flusher if it has something to do then.
+    ///
+    /// # Errors
+    /// What the system says. The seated lines are undone, the others wait again.
+    pub(crate) fn write_out(&self, mut journal: MutexGuard<'_, Journal>) -> io::Result<()> {
+        let taken = {
+            let mut inbox = self.inbox.lock();
+            if inbox.is_empty() {
+                return Ok(());
+            }
+            inbox.take()
+        };
+        let written = journal.write(&taken);
+        let mut inbox = self.inbox.lock();
+        match &written {
+            Ok(()) => inbox.written(taken.lines),
+            Err(_) => inbox.refused(&taken.lines, taken.untold_drops),
+        }
+        let must_wake = inbox.take_waking_after_write();
+        drop(inbox);
+        taken.verdict.settle(&written);
         drop(journal);
+        if must_wake {
+            self.woken.notify_one();
+        }
+        written
+    }
+
+    /// Puts down a line that nobody waits for, or counts it as dropped.
+    fn put_if_room(&self, phase: Phase, body: &[u8]) -> Stage {
+        let mut inbox = self.inbox.lock();
+        if let Err(Full) = inbox.put(phase, body) {
+            drop(inbox);
+            // It may be full only because its lines are being written at this moment.
+            drop(self.journal.lock());
+            inbox = self.inbox.lock();
+            if let Err(Full) = inbox.put(phase, body) {
+                inbox.note_drop();
+                count(&self.counters.drops);
+            }
+        }
+        let stage = inbox.stage;
+        self.unlock(inbox);
+        stage
+    }
+
+    /// Locks the inbox, unless the trail is closed.
+    fn open_inbox(&self) -> Result<MutexGuard<'_, Inbox>, AuditError> {
+        let inbox = self.inbox.lock();
+        if inbox.stage == Stage::Closed { Err(AuditError::Closed) } else { Ok(inbox) }
+    }
+
+    /// Releases the inbox and wakes the flusher if it has something to do.
+    fn unlock(&self, mut inbox: MutexGuard<'_, Inbox>) {
+        let must_wake = inbox.take_waking();
+        drop(inbox);
         if must_wake {
             self.woken.notify_one();
         }
     }
 
     fn flush(&self) -> Result<(), AuditError> {
-        self.journal.lock().write_waiting().map_err(AuditError::Write)?;
+        self.write_out(self.journal.lock()).map_err(AuditError::Write)?;
         self.syncer.sync().map_err(|SyncFailed| {
             self.syncer.request(); // its thread tries again until the disk confirms
             AuditError::Sync
@@ -327,7 +365,7 @@ impl Owner {
     }
 
     fn close(&self) -> Result<(), AuditError> {
-        self.shared.journal.lock().stage = Stage::Closed;
+        self.shared.inbox.lock().stage = Stage::Closed;
         self.shared.woken.notify_all();
         self.shared.syncer.close();
         let threads = std::mem::take(&mut *self.threads.lock());
