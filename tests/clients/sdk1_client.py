@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 import mcp.types as types
 import plan
+from answers import CALLBACKS
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.sse import sse_client
 from mcp.client.stdio import stdio_client
@@ -27,25 +28,11 @@ async def open_adapter(options):
         session = ClientSession(
             streams[0],
             streams[1],
-            sampling_callback=sample,
-            elicitation_callback=elicit,
-            list_roots_callback=list_roots,
             message_handler=hear,
+            **CALLBACKS,
         )
         session = await stack.enter_async_context(session)
         yield Adapter(session, await session.initialize())
-
-
-async def sample(_context, _params):
-    return types.CreateMessageResult.model_validate(plan.ANSWERS["sampling/createMessage"])
-
-
-async def elicit(_context, _params):
-    return types.ElicitResult.model_validate(plan.ANSWERS["elicitation/create"])
-
-
-async def list_roots(_context):
-    return types.ListRootsResult.model_validate(plan.ANSWERS["roots/list"])
 
 
 async def hear(message):

@@ -3,8 +3,8 @@
 import contextlib
 from importlib.metadata import version
 
-import mcp.types as types
 import plan
+from answers import CALLBACKS
 from mcp import Client, StdioServerParameters
 
 
@@ -18,24 +18,10 @@ async def open_adapter(options):
         client = Client(
             target,
             mode=options.mode,
-            sampling_callback=sample,
-            elicitation_callback=elicit,
-            list_roots_callback=list_roots,
             message_handler=hear,
+            **CALLBACKS,
         )
         yield Adapter(await stack.enter_async_context(client), stack)
-
-
-async def sample(_context, _params):
-    return types.CreateMessageResult.model_validate(plan.ANSWERS["sampling/createMessage"])
-
-
-async def elicit(_context, _params):
-    return types.ElicitResult.model_validate(plan.ANSWERS["elicitation/create"])
-
-
-async def list_roots(_context):
-    return types.ListRootsResult.model_validate(plan.ANSWERS["roots/list"])
 
 
 async def hear(message):

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use protocol::Era;
-use serde_json::json;
+use serde_json::{Value, json};
 use testkit::{FakeServer, Script, Speaks};
 
-use crate::client::{failure, text};
-use crate::gateway::{Place, child, http};
+use crate::client::{Client, failure, text};
+use crate::gateway::{Gateway, Place, child, http};
 use crate::limit::{scaled, within};
 
 /// Scaled down from a million.
@@ -27,6 +27,110 @@ struct Tally {
     lost: usize,
 }
 
+impl Tally {
+    /// Judges the answer to a call of `tool` that carried `mark`, and counts it.
+    fn take(&mut self, tool: &str, mark: &str, answer: &Value) {
+        match tool {
+            "error" => {
+                assert_eq!(
+                    (&answer["error"]["code"], &answer["error"]["message"]),
+                    (&json!(-32050), &json!(mark))
+                );
+                self.server_errors += 1;
+            }
+            "no_such_tool" => {
+                assert_eq!(answer["error"]["code"], -32602, "{answer}");
+                self.unknown_tools += 1;
+            }
+            _ if !failure(answer).is_empty() => self.lost += 1,
+            "fail" => {
+                assert_eq!((text(answer), &answer["result"]["isError"]), (mark, &json!(true)));
+                self.tool_errors += 1;
+            }
+            _ => {
+                assert_eq!(text(answer), mark);
+                self.results += 1;
+            }
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.results += other.results;
+        self.tool_errors += other.tool_errors;
+        self.server_errors += other.server_errors;
+        self.unknown_tools += other.unknown_tools;
+        self.lost += other.lost;
+    }
+
+    /// How many calls have which outcome in the books.
+    fn outcomes(&self) -> [(&'static str, usize); 3] {
+        [
+            ("ok", self.results),
+            ("tool_error", self.tool_errors),
+            ("error", self.server_errors + self.unknown_tools),
+        ]
+    }
+}
+
+/// Two servers over HTTP and the children, half of each era.
+fn servers(web: &[FakeServer; 2]) -> Value {
+    let mut servers = json!({"web0": http(&web[0]), "web1": http(&web[1])});
+    for number in 0..CHILDREN {
+        let era = if number % 2 == 0 { "legacy" } else { "modern" };
+        servers[format!("child{number}")] = child(&["--speaks", era]);
+    }
+    servers
+}
+
+/// The tool of a client's call, and its arguments.
+fn task(call: usize, mark: &str) -> (&'static str, Value) {
+    match call % 20 {
+        3 => ("error", json!({"code": -32050, "message": mark})),
+        7 => ("fail", json!({"text": mark})),
+        11 => ("twice", json!({"text": mark})),
+        13 => ("no_such_tool", json!({"text": mark})),
+        17 => ("echo", json!({"text": mark, "delay_ms": call % 7})),
+        _ => ("echo", json!({"text": mark})),
+    }
+}
+
+/// Makes the calls of the client with this number, one after the other.
+async fn converse(mut client: Client, number: usize, calls: usize) -> Tally {
+    let mut tally = Tally::default();
+    for call in 0..calls {
+        let server = match (call + number) % (CHILDREN + 2) {
+            web if web < 2 => format!("web{web}"),
+            child => format!("child{}", child - 2),
+        };
+        // Ids collide between clients, and between the number and the text that looks like it.
+        let id = if call % 2 == 0 { (call / 2).to_string() } else { format!("\"{}\"", call / 2) };
+        let mark = format!("{number}/{call}");
+        let (tool, arguments) = task(call, &mark);
+        let request = client.call_request(&id, &format!("{server}__{tool}"), arguments);
+        let messages = client.send(&request).await.messages();
+        assert_eq!(messages.len(), 1, "{messages:?}");
+        let answer = &messages[0];
+        assert_eq!(answer["id"].to_string(), id, "{answer}");
+        tally.take(tool, &mark, answer);
+    }
+    tally
+}
+
+/// Has all clients make their calls at once.
+async fn converse_all(gateway: &Gateway, each: usize) -> Tally {
+    let mut tasks = Vec::new();
+    for number in 0..CLIENTS {
+        let era = if number % 2 == 0 { Era::Legacy } else { Era::Modern };
+        let client = gateway.client(era).await;
+        tasks.push(tokio::spawn(converse(client, number, each)));
+    }
+    let mut total = Tally::default();
+    for task in tasks {
+        total.add(&task.await.expect("no answer went astray"));
+    }
+    total
+}
+
 #[test]
 fn r56_requests_and_answers_are_one_to_one_and_the_books_agree() {
     within(Duration::from_secs(170), async {
@@ -34,88 +138,14 @@ fn r56_requests_and_answers_are_one_to_one_and_the_books_agree() {
             FakeServer::start(Script::new(Speaks::Legacy)).await,
             FakeServer::start(Script::new(Speaks::Modern)).await,
         ];
-        let mut servers = json!({"web0": http(&web[0]), "web1": http(&web[1])});
-        for number in 0..CHILDREN {
-            let era = if number % 2 == 0 { "legacy" } else { "modern" };
-            servers[format!("child{number}")] = child(&["--speaks", era]);
-        }
-        let place = Place::new(servers);
+        let place = Place::new(servers(&web));
         let gateway = place.serve().await;
         gateway.ready().await;
         let each = scaled(CALLS).div_ceil(CLIENTS);
-        let mut tasks = Vec::new();
-        for number in 0..CLIENTS {
-            let era = if number % 2 == 0 { Era::Legacy } else { Era::Modern };
-            let mut client = gateway.client(era).await;
-            tasks.push(tokio::spawn(async move {
-                let mut tally = Tally::default();
-                for call in 0..each {
-                    let server = match (call + number) % (CHILDREN + 2) {
-                        web if web < 2 => format!("web{web}"),
-                        child => format!("child{}", child - 2),
-                    };
-                    // Ids collide between clients, and between the number and the text that looks like it.
-                    let id = if call % 2 == 0 { (call / 2).to_string() } else { format!("\"{}\"", call / 2) };
-                    let mark = format!("{number}/{call}");
-                    let (tool, arguments) = match call % 20 {
-                        3 => ("error", json!({"code": -32050, "message": mark})),
-                        7 => ("fail", json!({"text": mark})),
-                        11 => ("twice", json!({"text": mark})),
-                        13 => ("no_such_tool", json!({"text": mark})),
-                        17 => ("echo", json!({"text": mark, "delay_ms": call % 7})),
-                        _ => ("echo", json!({"text": mark})),
-                    };
-                    let request = client.call_request(&id, &format!("{server}__{tool}"), arguments);
-                    let messages = client.send(&request).await.messages();
-                    assert_eq!(messages.len(), 1, "{messages:?}");
-                    let answer = &messages[0];
-                    assert_eq!(answer["id"].to_string(), id, "{answer}");
-                    match tool {
-                        "error" => {
-                            assert_eq!(
-                                (&answer["error"]["code"], &answer["error"]["message"]),
-                                (&json!(-32050), &json!(mark))
-                            );
-                            tally.server_errors += 1;
-                        }
-                        "no_such_tool" => {
-                            assert_eq!(answer["error"]["code"], -32602, "{answer}");
-                            tally.unknown_tools += 1;
-                        }
-                        _ if !failure(answer).is_empty() => tally.lost += 1,
-                        "fail" => {
-                            assert_eq!(
-                                (text(answer), &answer["result"]["isError"]),
-                                (mark.as_str(), &json!(true))
-                            );
-                            tally.tool_errors += 1;
-                        }
-                        _ => {
-                            assert_eq!(text(answer), mark);
-                            tally.results += 1;
-                        }
-                    }
-                }
-                tally
-            }));
-        }
-        let mut total = Tally::default();
-        for task in tasks {
-            let tally = task.await.expect("no answer went astray");
-            total.results += tally.results;
-            total.tool_errors += tally.tool_errors;
-            total.server_errors += tally.server_errors;
-            total.unknown_tools += tally.unknown_tools;
-            total.lost += tally.lost;
-        }
+        let total = converse_all(&gateway, each).await;
         let calls = each * CLIENTS;
         assert_eq!(total.lost, 0, "{total:?}");
-        let outcomes = [
-            ("ok", total.results),
-            ("tool_error", total.tool_errors),
-            ("error", total.server_errors + total.unknown_tools),
-        ];
-        for (outcome, count) in outcomes {
+        for (outcome, count) in total.outcomes() {
             let counted = gateway.metric("toolgate_calls_total", &format!("\"{outcome}\"")).await;
             assert_eq!(counted as usize, count, "{outcome}: {total:?}");
         }
@@ -126,7 +156,7 @@ fn r56_requests_and_answers_are_one_to_one_and_the_books_agree() {
         let recorded = trail.calls();
         assert_eq!(recorded.len(), calls);
         assert!(recorded.values().all(|call| call.begin.is_some() && call.end.is_some()));
-        for (outcome, count) in outcomes {
+        for (outcome, count) in total.outcomes() {
             let counted = trail.ends().iter().filter(|end| end["outcome"] == outcome).count();
             assert_eq!(counted, count, "{outcome}");
         }

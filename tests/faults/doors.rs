@@ -1,5 +1,7 @@
 //! Who gets as far as the protocol: origins, host names, and what is not served on the data port at all.
 
+use std::net::SocketAddr;
+
 use protocol::Era;
 use serde_json::{Value, json};
 use testkit::{FakeServer, Script, Speaks};
@@ -8,6 +10,99 @@ use crate::client::{legacy, modern, modern_call};
 use crate::gateway::{Gateway, Place, child, http};
 use crate::limit::{USUAL, within};
 use crate::wire::{Request, Wire};
+
+/// Origins that are not this machine's, or that are none at all.
+const ORIGINS: [&[u8]; 16] = [
+    b"https://evil.example",
+    b"null",
+    b"http://localhost.evil.example",
+    b"http://xn--lcalhost-v2a",
+    "http://l\u{43e}calhost".as_bytes(),
+    b"http://127.0.0.1.evil.example",
+    b"http://localhost@evil.example",
+    b"http://evil.example#localhost",
+    b"http://localhost:80:80",
+    b"file://",
+    b"",
+    b"localhost",
+    b"http://[::1",
+    b"ftp://localhost",
+    b"chrome-extension://abcdef",
+    b"http://localhost http://evil.example",
+];
+
+/// Names that are not this machine's, or that it does not go by.
+const NAMES: [&str; 20] = [
+    "attacker.example",
+    "localhost.attacker.example",
+    "127.0.0.1.attacker.example",
+    "attacker.example.",
+    "localhost.",
+    "0.0.0.0",
+    "127.1",
+    "2130706433",
+    "0x7f000001",
+    "0177.0.0.1",
+    "127.0.0.1.nip.io",
+    "[::ffff:10.0.0.1]",
+    "[fe80::1]",
+    "10.0.0.1",
+    "169.254.169.254",
+    "localhost@attacker.example",
+    "xn--lcalhost-v2a",
+    "local host",
+    "localhost,attacker.example",
+    "*",
+];
+
+/// Whole values of `Host` with a wrong port, none, or something else than a name and a port.
+const HOSTS: [&str; 11] = [
+    "",
+    " ",
+    ":",
+    "localhost:80",
+    "127.0.0.1:1",
+    "localhost:",
+    "localhost:99999",
+    "localhost:x",
+    "http://localhost",
+    "localhost/",
+    "attacker.example",
+];
+
+/// Targets that name another host than the header does.
+const TARGETS: [&str; 4] = [
+    "http://attacker.example/mcp",
+    "http://attacker.example:80/mcp",
+    "https://attacker.example/mcp",
+    "http://localhost@attacker.example/mcp",
+];
+
+/// What the data port might serve and does not.
+const UNSERVED: [&str; 22] = [
+    "/metrics",
+    "/status",
+    "/debug",
+    "/debug/pprof",
+    "/pprof",
+    "/.env",
+    "/admin",
+    "/api/v1/servers",
+    "/",
+    "/index.html",
+    "/favicon.ico",
+    "/mcp/../metrics",
+    "/mcp/%2e%2e/metrics",
+    "//metrics",
+    "/metrics/",
+    "/mcp/one/metrics",
+    "/healthz",
+    "/actuator",
+    "/.git/config",
+    "/mcp.json",
+    "/METRICS",
+    "/%6detrics",
+];
 
 /// Two upstreams that count, and a gateway before them.
 async fn two_upstreams(place: impl FnOnce(Value) -> Place) -> (FakeServer, FakeServer, Place) {
@@ -30,26 +125,8 @@ fn s01_a_foreign_origin_is_refused_and_audited() {
         let (token, _) = place.token(&["--agent", "web"]).await;
         let gateway = place.serve().await;
         gateway.ready().await;
-        let origins: [&[u8]; 16] = [
-            b"https://evil.example",
-            b"null",
-            b"http://localhost.evil.example",
-            b"http://xn--lcalhost-v2a",
-            "http://l\u{43e}calhost".as_bytes(),
-            b"http://127.0.0.1.evil.example",
-            b"http://localhost@evil.example",
-            b"http://evil.example#localhost",
-            b"http://localhost:80:80",
-            b"file://",
-            b"",
-            b"localhost",
-            b"http://[::1",
-            b"ftp://localhost",
-            b"chrome-extension://abcdef",
-            b"http://localhost http://evil.example",
-        ];
         let mut sent = 0;
-        for origin in origins {
+        for origin in ORIGINS {
             let requests = [
                 modern_call("1", "one__write", json!({"mark": "origin"})),
                 modern_call("1", "other__write", json!({"mark": "origin"})),
@@ -81,6 +158,35 @@ fn s01_a_foreign_origin_is_refused_and_audited() {
     });
 }
 
+/// The call that hosts are tried with.
+fn call_of_host() -> Request {
+    modern_call("1", "one__write", json!({"mark": "host"}))
+}
+
+/// Requests for other hosts than the gateway at `port`, and what is odd about each.
+fn foreign_hosts(port: u16) -> Vec<(String, Request)> {
+    let (call, own) = (call_of_host, format!("localhost:{port}"));
+    let named = |name: &&str| ((*name).to_owned(), call().with("Host", format!("{name}:{port}")));
+    let valued = |value: &&str| ((*value).to_owned(), call().with("Host", *value));
+    let at = |target: &&str| ((*target).to_owned(), call().at(target).with("Host", own.as_str()));
+    let mut refused: Vec<(String, Request)> = NAMES.iter().map(named).collect();
+    refused.extend(HOSTS.iter().map(valued));
+    refused.push(("no UTF-8".into(), call().with("Host", b"localhost\xff".to_vec())));
+    refused.push(("twice".into(), call().with("Host", own.as_str()).with("Host", "attacker.example")));
+    refused.push(("the same twice".into(), call().with("Host", "localhost").with("Host", "localhost")));
+    refused.extend(TARGETS.iter().map(at));
+    refused
+}
+
+/// The bytes of a request whose header `Host` is taken out.
+fn without_host(request: &Request, address: SocketAddr) -> Vec<u8> {
+    let mut bytes = request.bytes(address);
+    let host = format!("Host: {address}\r\n");
+    let at = bytes.windows(host.len()).position(|part| part == host.as_bytes()).expect("the header");
+    bytes.drain(at..at + host.len());
+    bytes
+}
+
 #[test]
 fn s02_a_foreign_host_name_is_refused_before_anything_is_dispatched() {
     within(USUAL, async {
@@ -88,62 +194,7 @@ fn s02_a_foreign_host_name_is_refused_before_anything_is_dispatched() {
         let gateway = place.serve().await;
         gateway.ready().await;
         let port = gateway.address.port();
-        let call = || modern_call("1", "one__write", json!({"mark": "host"}));
-        let mut refused: Vec<(String, Request)> = Vec::new();
-        let names = [
-            "attacker.example",
-            "localhost.attacker.example",
-            "127.0.0.1.attacker.example",
-            "attacker.example.",
-            "localhost.",
-            "0.0.0.0",
-            "127.1",
-            "2130706433",
-            "0x7f000001",
-            "0177.0.0.1",
-            "127.0.0.1.nip.io",
-            "[::ffff:10.0.0.1]",
-            "[fe80::1]",
-            "10.0.0.1",
-            "169.254.169.254",
-            "localhost@attacker.example",
-            "xn--lcalhost-v2a",
-            "local host",
-            "localhost,attacker.example",
-            "*",
-        ];
-        for name in names {
-            refused.push((name.to_owned(), call().with("Host", format!("{name}:{port}"))));
-        }
-        for value in [
-            "",
-            " ",
-            ":",
-            "localhost:80",
-            "127.0.0.1:1",
-            "localhost:",
-            "localhost:99999",
-            "localhost:x",
-            "http://localhost",
-            "localhost/",
-            "attacker.example",
-        ] {
-            refused.push((value.to_owned(), call().with("Host", value)));
-        }
-        refused.push(("no UTF-8".into(), call().with("Host", b"localhost\xff".to_vec())));
-        refused.push((
-            "twice".into(),
-            call().with("Host", format!("localhost:{port}")).with("Host", "attacker.example"),
-        ));
-        refused.push(("the same twice".into(), call().with("Host", "localhost").with("Host", "localhost")));
-        for target in [
-            "http://attacker.example/mcp",
-            "http://attacker.example:80/mcp",
-            "https://attacker.example/mcp",
-            "http://localhost@attacker.example/mcp",
-        ] {
-            refused.push((target.to_owned(), call().at(target).with("Host", format!("localhost:{port}"))));
-        }
+        let refused = foreign_hosts(port);
         for (name, request) in &refused {
             let mut wire = Wire::connect(gateway.address).await;
             wire.send(&request.bytes(gateway.address)).await.expect("sent");
@@ -151,17 +202,13 @@ fn s02_a_foreign_host_name_is_refused_before_anything_is_dispatched() {
             let status = wire.response().await.map_or(400, |response| response.head.status);
             assert!(matches!(status, 400 | 403), "{name}: {status}");
         }
-        let mut missing = call().bytes(gateway.address);
-        let host = format!("Host: {}\r\n", gateway.address);
-        let at = missing.windows(host.len()).position(|part| part == host.as_bytes()).expect("the header");
-        missing.drain(at..at + host.len());
         let mut wire = Wire::connect(gateway.address).await;
-        wire.send(&missing).await.expect("sent");
+        wire.send(&without_host(&call_of_host(), gateway.address)).await.expect("sent");
         assert!(matches!(wire.response().await.expect("an answer").head.status, 400 | 403), "no host at all");
         assert!(refused.len() + 1 >= 38, "{}", refused.len());
 
         for ours in [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("LOCALHOST:{port}")] {
-            assert_eq!(answer(&gateway, &call().with("Host", ours.as_str())).await.0, 200, "{ours}");
+            assert_eq!(answer(&gateway, &call_of_host().with("Host", ours.as_str())).await.0, 200, "{ours}");
         }
         assert_eq!(one.seen().marks().len(), 3);
         assert!(other.seen().marks().is_empty());
@@ -196,31 +243,7 @@ fn s16_the_data_port_serves_no_operations() {
         let gateway = Place::new(json!({"one": child(&[])})).serve().await;
         assert!(gateway.operations.ip().is_loopback());
         assert_ne!(gateway.operations.port(), gateway.address.port());
-        let paths = [
-            "/metrics",
-            "/status",
-            "/debug",
-            "/debug/pprof",
-            "/pprof",
-            "/.env",
-            "/admin",
-            "/api/v1/servers",
-            "/",
-            "/index.html",
-            "/favicon.ico",
-            "/mcp/../metrics",
-            "/mcp/%2e%2e/metrics",
-            "//metrics",
-            "/metrics/",
-            "/mcp/one/metrics",
-            "/healthz",
-            "/actuator",
-            "/.git/config",
-            "/mcp.json",
-            "/METRICS",
-            "/%6detrics",
-        ];
-        for path in paths {
+        for path in UNSERVED {
             for verb in ["GET", "POST", "PUT", "OPTIONS", "HEAD"] {
                 let mut wire = Wire::connect(gateway.address).await;
                 let mut request = Request::plain(verb, path);

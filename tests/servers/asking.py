@@ -4,10 +4,10 @@
 and so does `asking.py --sse`, for the transport of 2024-11-05.
 """
 
-import socket
 import sys
 
 import mcp.types as types
+from listening import serve
 from mcp.server.fastmcp import Context, FastMCP
 from pydantic import BaseModel
 
@@ -40,15 +40,6 @@ async def roots(context: Context) -> str:
     """Asks for the client's roots."""
     listed = await context.session.list_roots()
     return " ".join(root.name for root in listed.roots)
-
-
-def serve(app, path):
-    import uvicorn
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}{path}", flush=True)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-    uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -6,11 +6,11 @@ and so does `fixture.py --sse`, for the transport of 2024-11-05.
 
 import asyncio
 import pathlib
-import socket
 import sys
 
 from fastmcp import Context, FastMCP
 from fastmcp.exceptions import ToolError
+from listening import serve
 
 # Longer than any test waits: a call to `hang` ends by being cancelled or not at all.
 HANG_SECONDS = 600
@@ -77,15 +77,6 @@ def greeting_to(name: str) -> str:
 def greet(name: str) -> str:
     """Asks for a greeting."""
     return f"Please greet {name}."
-
-
-def serve(app, path):
-    import uvicorn
-
-    listener = socket.create_server(("127.0.0.1", 0))
-    print(f"http://127.0.0.1:{listener.getsockname()[1]}{path}", flush=True)
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1)
-    uvicorn.Server(config).run(sockets=[listener])
 
 
 if __name__ == "__main__":

@@ -106,12 +106,16 @@ pub(crate) fn check_tool(pattern: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn object(value: &Value, problem: impl Fn(&str) -> String) -> Result<&Map<String, Value>, String> {
+/// Returns `value` as an object. What the peer says of its files and of its rules names kinds in one way.
+///
+/// # Errors
+/// What `problem` makes of the kind that `value` has instead.
+pub fn object(value: &Value, problem: impl Fn(&str) -> String) -> Result<&Map<String, Value>, String> {
     value.as_object().ok_or_else(|| problem(kind(value)))
 }
 
-/// The names that Python gives to what JSON can hold.
-fn kind(value: &Value) -> &'static str {
+/// Returns the name that Python gives to what `value` is.
+pub fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "NoneType",
         Value::Bool(_) => "bool",

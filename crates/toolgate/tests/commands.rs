@@ -5,11 +5,18 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::TcpListener,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     thread,
 };
 
 use serde_json::Value;
+
+#[path = "binary/answer.rs"]
+mod answer;
+#[path = "binary/json.rs"]
+mod json;
+
+use answer::Answer;
 
 struct Place(tempfile::TempDir);
 
@@ -36,24 +43,6 @@ impl Place {
 
     fn run(&self, arguments: &[&str]) -> Answer {
         Answer::of(&self.command(arguments).output().expect("the binary is there"))
-    }
-}
-
-struct Answer {
-    code: Option<i32>,
-    output: String,
-    errors: String,
-}
-
-impl Answer {
-    fn of(output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code(), output: text(&output.stdout), errors: text(&output.stderr) }
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.output)
-            .unwrap_or_else(|error| panic!("{error}: {} {}", self.output, self.errors))
     }
 }
 

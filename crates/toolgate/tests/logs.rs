@@ -4,10 +4,15 @@ use std::{
     fs::{self, OpenOptions},
     io::{BufRead as _, BufReader, Write as _},
     path::PathBuf,
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use serde_json::Value;
+
+#[path = "binary/answer.rs"]
+mod answer;
+
+use answer::Answer;
 
 const CALL: &str = r#""operation":"execute_tool","server":"git","target":"log""#;
 
@@ -39,18 +44,7 @@ impl Place {
     }
 }
 
-struct Answer {
-    code: Option<i32>,
-    output: String,
-    errors: String,
-}
-
 impl Answer {
-    fn of(output: &Output) -> Self {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Self { code: output.status.code(), output: text(&output.stdout), errors: text(&output.stderr) }
-    }
-
     /// Returns the calls shown with `-o json`, by their id and outcome.
     fn calls(&self) -> Vec<String> {
         assert_eq!(self.code, Some(0), "{}", self.errors);

@@ -10,11 +10,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use super::{
-    CliError, StateOptions,
-    install::Around,
-    output::{self, Format},
-};
+use super::{CliError, install::Around, options::AnswerOptions, output};
 use crate::{
     clients::Client,
     writing::{self, Draft, DraftServer, Header, NewFile, Privacy, Replacing, Variable, Variables},
@@ -71,11 +67,8 @@ pub struct Options {
     /// Print what would be written, with secrets hidden, and write nothing
     #[arg(long, conflicts_with = "yes")]
     dry_run: bool,
-    /// How to write the answer
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
     #[command(flatten)]
-    state: StateOptions,
+    answer: AnswerOptions,
 }
 
 /// What happens to values that look like secrets.
@@ -101,22 +94,22 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let variables = apply(options.secrets, &mut gathered.servers);
     let draft = draft("toolgate import", &gathered);
     let text = writing::toolgate_yaml(&draft);
-    let faults = proof::check(&text, &target, &options.state.folder()?)?;
+    let faults = proof::check(&text, &target, &options.answer.state.folder()?)?;
     let path = gather::shown(&out, &scene);
     let (text_shown, copies, next) = (String::new(), Vec::new(), next_steps(&options.out));
     let mut report = Report { gathered, variables, faults, path, text: text_shown, copies, next };
     if options.dry_run {
         report.text = writing::toolgate_yaml(&draft.hidden());
-        return report.conclude(options.output, Outcome::DryRun);
+        return report.conclude(options.answer.output, Outcome::DryRun);
     }
     let replacing = match consent(options, &out, &report)? {
         Some(replacing) => replacing,
-        None => return report.conclude(options.output, Outcome::Declined),
+        None => return report.conclude(options.answer.output, Outcome::Declined),
     };
     let privacy = if draft.holds_secrets() { Privacy::Private } else { Privacy::Shared };
     let copies = writing::write(vec![NewFile { path: out, text, privacy }], replacing).map_err(unwritten)?;
     report.copies = copies.iter().map(|copy| gather::shown(copy, &scene)).collect();
-    report.conclude(options.output, Outcome::Written)
+    report.conclude(options.answer.output, Outcome::Written)
 }
 
 /// In the working directory our file is found by itself.

@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use domain::{AgentId, InvalidName};
 
 use super::{
-    CliError, StateOptions,
+    CliError,
     import::{
         self, OWN_NAME, Secrets, asking,
         gather::{self, Gathered, Scene},
@@ -20,7 +20,8 @@ use super::{
         report::{Outcome, Report},
     },
     install::Around,
-    output::{self, Format},
+    options::AnswerOptions,
+    output,
 };
 use crate::{
     clients::Client,
@@ -83,11 +84,8 @@ pub struct Options {
     /// Take the defaults instead of asking
     #[arg(short, long)]
     yes: bool,
-    /// How to write the answer
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
     #[command(flatten)]
-    state: StateOptions,
+    answer: AnswerOptions,
 }
 
 /// Which files are written.
@@ -136,7 +134,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let draft = import::draft("toolgate init", &gathered);
     let files = files(&draft, format, &out);
     let faults = match format {
-        FileFormat::Toolgate => proof::check(&files[0].text, &out, &options.state.folder()?)?,
+        FileFormat::Toolgate => proof::check(&files[0].text, &out, &options.answer.state.folder()?)?,
         FileFormat::AgentMcpGateway => Vec::new(),
     };
     let paths: Vec<String> = files.iter().map(|file| gather::shown(&file.path, &scene)).collect();
@@ -147,7 +145,7 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let Some(replacing) = consent(options, source, &files, &report)? else { return declined() };
     let copies = writing::write(files, replacing).map_err(import::unwritten)?;
     report.copies = copies.iter().map(|copy| gather::shown(copy, &scene)).collect();
-    report.conclude(options.output, Outcome::Written)
+    report.conclude(options.answer.output, Outcome::Written)
 }
 
 /// What `toolgate --init` does, which agent-mcp-gateway has: its two files, in its folder.

@@ -13,7 +13,8 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    CliError, StateOptions,
+    CliError,
+    options::AnswerOptions,
     output::{self, Format},
 };
 use crate::clients::{
@@ -82,11 +83,8 @@ pub struct Options {
     agent: Option<AgentId>,
     #[command(flatten)]
     consent: Consent,
-    /// How to write the answer
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
     #[command(flatten)]
-    state: StateOptions,
+    answer: AnswerOptions,
 }
 
 /// How an installation ended.
@@ -102,15 +100,17 @@ enum Outcome {
 pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let around = Around::new()?;
     let Some(client) = options.client else {
-        let records = Records::new(&options.state.folder()?);
-        listing::print(&around.machine(), &records, options.output)?;
+        let records = Records::new(&options.answer.state.folder()?);
+        listing::print(&around.machine(), &records, options.answer.output)?;
         return Ok(ExitCode::SUCCESS);
     };
     let place = place_of(client, options.scope, &around)?;
     let wanted =
         Installation { client, place, name: options.name.clone(), launch: launch(options, &around)? };
     let change = match clients::plan_install(&wanted)? {
-        InstallPlan::AlreadyThere => return conclude(&wanted, options.output, Outcome::AlreadyThere, None),
+        InstallPlan::AlreadyThere => {
+            return conclude(&wanted, options.answer.output, Outcome::AlreadyThere, None);
+        }
         InstallPlan::Add(change) => (change, Outcome::Installed),
         InstallPlan::Replace(change) => (change, Outcome::Replaced),
     };
@@ -118,11 +118,11 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let (change, outcome) = change;
     match options.consent.ask("Write this?")? {
         Answer::Yes => {}
-        Answer::No => return conclude(&wanted, options.output, Outcome::Declined, None),
-        Answer::DryRun => return conclude(&wanted, options.output, Outcome::DryRun, None),
+        Answer::No => return conclude(&wanted, options.answer.output, Outcome::Declined, None),
+        Answer::DryRun => return conclude(&wanted, options.answer.output, Outcome::DryRun, None),
     }
-    let backup = clients::install(&wanted, &change, &Records::new(&options.state.folder()?))?;
-    conclude(&wanted, options.output, outcome, backup.as_deref())
+    let backup = clients::install(&wanted, &change, &Records::new(&options.answer.state.folder()?))?;
+    conclude(&wanted, options.answer.output, outcome, backup.as_deref())
 }
 
 /// Finds the place of a scope in a client's files.

@@ -9,7 +9,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use domain::{AgentId, InvalidName};
 
-use super::CliError;
+use super::{CliError, output::Format};
 use proxy::{Exposure, StatusTool};
 
 use crate::{
@@ -65,6 +65,16 @@ pub struct StateOptions {
     /// Folder of tokens, keys and the audit trail [default: $XDG_STATE_HOME/toolgate, else ~/.local/state/toolgate]
     #[arg(long, value_name = "FOLDER", env = "TOOLGATE_STATE_DIR", hide_env_values = true)]
     pub state_dir: Option<PathBuf>,
+}
+
+/// What commands have in common that work on state, and answer.
+#[derive(Debug, Clone, Default, Args)]
+pub(super) struct AnswerOptions {
+    /// How to write the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(super) output: Format,
+    #[command(flatten)]
+    pub(super) state: StateOptions,
 }
 
 /// Options of `serve`.

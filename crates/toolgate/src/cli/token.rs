@@ -10,8 +10,9 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{
-    CliError, StateOptions,
+    CliError,
     lifetime::{self, Lifetime},
+    options::AnswerOptions,
     output::{self, Format},
 };
 
@@ -42,11 +43,8 @@ Examples:
   toolgate token list
   toolgate token list -o json")]
     List {
-        /// How to write the answer
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Format,
         #[command(flatten)]
-        state: StateOptions,
+        answer: AnswerOptions,
     },
     /// Revoke a token: its next request is refused
     #[command(after_help = "\
@@ -55,11 +53,8 @@ Example:
     Revoke {
         /// The token's id, as `toolgate token list` shows it
         id: String,
-        /// How to write the answer
-        #[arg(short, long, value_enum, default_value_t)]
-        output: Format,
         #[command(flatten)]
-        state: StateOptions,
+        answer: AnswerOptions,
     },
 }
 
@@ -80,24 +75,21 @@ struct Create {
     /// How long the token lives, for example 30d, or until when [default: no end]
     #[arg(long, value_name = "TIME", value_parser = lifetime::parse)]
     expires: Option<Lifetime>,
-    /// How to write the answer
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
     #[command(flatten)]
-    state: StateOptions,
+    answer: AnswerOptions,
 }
 
 pub(super) fn run(options: Options) -> Result<ExitCode, CliError> {
     match options.action {
         Action::Create(create) => create_token(create, SystemClock.now())?,
-        Action::List { output, state } => list(&TokenStore::new(state.folder()?), output, SystemClock.now())?,
-        Action::Revoke { id, output, state } => revoke(&TokenStore::new(state.folder()?), id, output)?,
+        Action::List { answer } => list(&answer, SystemClock.now())?,
+        Action::Revoke { id, answer } => revoke(id, &answer)?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
 fn create_token(create: Create, now: SystemTime) -> Result<(), CliError> {
-    let store = TokenStore::new(create.state.folder()?);
+    let store = TokenStore::new(create.answer.state.folder()?);
     let is_first = store.list()?.is_empty();
     let new = NewToken {
         agent: create.agent,
@@ -107,7 +99,7 @@ fn create_token(create: Create, now: SystemTime) -> Result<(), CliError> {
         expires: create.expires.map(|lifetime| lifetime.end(now)),
     };
     let created = store.create(new, now)?;
-    match create.output {
+    match create.answer.output {
         Format::Json => output::print_json(&created_json(&created))?,
         Format::Text => {
             output::print(created.token.expose())?;
@@ -123,9 +115,10 @@ fn create_token(create: Create, now: SystemTime) -> Result<(), CliError> {
     Ok(())
 }
 
-fn list(store: &TokenStore, format: Format, now: SystemTime) -> Result<(), CliError> {
+fn list(answer: &AnswerOptions, now: SystemTime) -> Result<(), CliError> {
+    let store = TokenStore::new(answer.state.folder()?);
     let records = store.list()?;
-    match format {
+    match answer.output {
         Format::Json => output::print_json(&records.iter().map(record_json).collect::<Vec<_>>())?,
         Format::Text if records.is_empty() => eprintln!("No tokens in {}", store.path().display()),
         Format::Text => {
@@ -136,13 +129,14 @@ fn list(store: &TokenStore, format: Format, now: SystemTime) -> Result<(), CliEr
     Ok(())
 }
 
-fn revoke(store: &TokenStore, id: String, format: Format) -> Result<(), CliError> {
+fn revoke(id: String, answer: &AnswerOptions) -> Result<(), CliError> {
+    let store = TokenStore::new(answer.state.folder()?);
     let token = TokenId::new(id.as_str()).ok();
     let revoked = token.map(|token| store.revoke(&token)).transpose()?;
     if revoked != Some(true) {
         return Err(CliError::NoSuchToken(output::printable(&id)));
     }
-    match format {
+    match answer.output {
         Format::Json => output::print_json(&json!({ "revoked": id }))?,
         Format::Text => output::print(&format!("Token `{id}` is revoked: its next request is refused."))?,
     }

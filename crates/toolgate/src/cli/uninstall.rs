@@ -7,12 +7,13 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    CliError, StateOptions,
+    CliError,
     install::{
         self, Around,
         confirm::{Answer, Consent},
         preview,
     },
+    options::AnswerOptions,
     output::{self, Format},
 };
 use crate::clients::{self, Client, Place, Records, Scope, Undo, UninstallPlan, Way};
@@ -40,11 +41,8 @@ pub struct Options {
     name: String,
     #[command(flatten)]
     consent: Consent,
-    /// How to write the answer
-    #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
     #[command(flatten)]
-    state: StateOptions,
+    answer: AnswerOptions,
 }
 
 /// How it ended.
@@ -62,7 +60,7 @@ enum Outcome {
 pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let around = Around::new()?;
     let place = install::place_of(options.client, options.scope, &around)?;
-    let records = Records::new(&options.state.folder()?);
+    let records = Records::new(&options.answer.state.folder()?);
     let program = env::current_exe().ok();
     let plan = clients::plan_uninstall(options.client, &place, &options.name, program.as_deref(), &records)?;
     let undo = match plan {
@@ -107,7 +105,7 @@ fn point_elsewhere(options: &Options, around: &Around, records: &Records) {
 
 fn conclude(options: &Options, place: &Place, outcome: Outcome) -> Result<ExitCode, CliError> {
     let path = place.path.display().to_string();
-    match options.output {
+    match options.answer.output {
         Format::Json => output::print_json(&json!({
             "client": options.client.name(),
             "scope": place.scope.name(),

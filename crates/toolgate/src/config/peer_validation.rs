@@ -1,7 +1,8 @@
 //! agent-mcp-gateway's own validation of its servers' file, message by message. It stops at the first fault, in the
 //! peer's order, and looks at the text before variables are filled in. Its validation of rules is policy's, in a module
-//! of the same name; what we refuse ourselves stands in `adopted` and `servers`.
+//! of the same name, and has what both say in the same way; what we refuse ourselves stands in `adopted` and `servers`.
 
+use policy::peer_validation::{kind, object};
 use serde_json::{Map, Value};
 
 /// Checks the file of servers as the peer does.
@@ -82,23 +83,6 @@ fn without_secrets(url: &str) -> String {
     }
 }
 
-fn object(value: &Value, problem: impl Fn(&str) -> String) -> Result<&Map<String, Value>, String> {
-    value.as_object().ok_or_else(|| problem(kind(value)))
-}
-
 fn text(value: &Value, place: impl Fn() -> String) -> Result<&str, String> {
     value.as_str().ok_or_else(|| format!("{} must be a string, got {}", place(), kind(value)))
-}
-
-/// The names that Python gives to what JSON can hold.
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "NoneType",
-        Value::Bool(_) => "bool",
-        Value::Number(number) if number.is_f64() => "float",
-        Value::Number(_) => "int",
-        Value::String(_) => "str",
-        Value::Array(_) => "list",
-        Value::Object(_) => "dict",
-    }
 }

@@ -1,59 +1,33 @@
 //! Questions in a real pseudo-terminal.
 
-use std::{
-    fs::File,
-    io::{Read as _, Write as _},
-    process::Child,
-};
-
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
 use super::home::Home;
 
+#[path = "../binary/pty.rs"]
+mod pty;
+
 /// The binary with a terminal for its three streams.
-struct Terminal {
-    ours: File,
-    child: Child,
-    seen: String,
-}
+struct Terminal(pty::Pty);
 
 impl Terminal {
     fn start(home: &Home, arguments: &[&str]) -> Self {
-        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a pseudo-terminal");
-        grantpt(&ours).expect("ours");
-        unlockpt(&ours).expect("ours");
-        let name = ptsname(&ours, Vec::new()).expect("it has a name").into_string().expect("text");
-        let theirs = File::options().read(true).write(true).open(name).expect("the other end");
-        let copy = || theirs.try_clone().expect("an open file");
-        let mut command = home.command(arguments);
-        command.stdin(copy()).stdout(copy()).stderr(copy());
-        let child = command.spawn().expect("the binary is there");
-        Self { ours: File::from(ours), child, seen: String::new() }
+        Self(pty::Pty::start(home.command(arguments)))
     }
 
     /// Reads until `text` was shown.
+    #[track_caller]
     fn expect(&mut self, text: &str) {
-        let mut buffer = [0; 1024];
-        while !self.seen.contains(text) {
-            let length = self.ours.read(&mut buffer).unwrap_or_else(|error| panic!("{error}: {}", self.seen));
-            assert_ne!(length, 0, "{}", self.seen);
-            self.seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
-        }
+        self.0.read_until(text, 0);
     }
 
+    #[track_caller]
     fn answer(mut self, line: &str) -> (Option<i32>, String) {
         self.expect("Write this? [y/N] ");
-        self.ours.write_all(line.as_bytes()).expect("the child listens");
+        self.0.type_keys(line);
         self.finish()
     }
 
-    /// Reads to the end: when nobody holds the other end, reading fails.
-    fn finish(mut self) -> (Option<i32>, String) {
-        let mut buffer = [0; 1024];
-        while let Ok(length @ 1..) = self.ours.read(&mut buffer) {
-            self.seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
-        }
-        (self.child.wait().expect("it ends").code(), self.seen)
+    fn finish(self) -> (Option<i32>, String) {
+        self.0.finish()
     }
 }
 

@@ -1,5 +1,5 @@
 //! A small MCP server on standard input and output, with every bad habit a test needs. It runs in its own process:
-//! this test binary, started with the word `stub` and its manners as further arguments.
+//! this test binary, started with the word `stub` and its manners as further arguments. Its tools are in `stub/tools.rs`.
 
 use std::{
     ffi::OsString,
@@ -8,6 +8,9 @@ use std::{
 };
 
 use serde_json::{Value, json};
+
+#[path = "stub/tools.rs"]
+mod tools;
 
 /// First argument of the binary when it is to be a server.
 pub(crate) const ROLE: &str = "stub";
@@ -69,26 +72,9 @@ impl Stub {
         match message["method"].as_str() {
             _ if self.is_mute() => {}
             Some("server/discover") if self.is("silent") => {}
-            Some("server/discover") if self.is("modern") => {
-                if self.is("slow") {
-                    std::thread::sleep(std::time::Duration::from_millis(300));
-                }
-                result(
-                    &id,
-                    &json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
-                    "capabilities": self.capabilities(), "instructions": "modern", "ttlMs": 0, "cacheScope": "public"}),
-                );
-            }
+            Some("server/discover") if self.is("modern") => self.discover(&id),
             Some("subscriptions/listen") if self.is("modern") => self.listen(&id, &message["params"]),
-            Some("resources/subscribe") if self.is("resources") => {
-                let uri = message["params"]["uri"].as_str().expect("a URI").to_owned();
-                if uri.contains("refused") {
-                    say(&json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32002, "message": "no"}}));
-                } else {
-                    self.subscribed.push((Value::Null, uri));
-                    result(&id, &json!({}));
-                }
-            }
+            Some("resources/subscribe") if self.is("resources") => self.subscribe(&id, &message["params"]),
             Some("resources/unsubscribe") if self.is("resources") => {
                 self.subscribed.retain(|(_, uri)| *uri != message["params"]["uri"]);
                 result(&id, &json!({}));
@@ -111,6 +97,28 @@ impl Stub {
         }
     }
 
+    fn discover(&self, id: &Value) {
+        if self.is("slow") {
+            std::thread::sleep(std::time::Duration::from_millis(300));
+        }
+        result(
+            id,
+            &json!({"resultType": "complete", "supportedVersions": ["2026-07-28"],
+            "capabilities": self.capabilities(), "instructions": "modern", "ttlMs": 0, "cacheScope": "public"}),
+        );
+    }
+
+    /// Agrees to a legacy subscription, except to resources whose URIs say that they are refused.
+    fn subscribe(&mut self, id: &Value, params: &Value) {
+        let uri = params["uri"].as_str().expect("a URI").to_owned();
+        if uri.contains("refused") {
+            say(&json!({"jsonrpc": "2.0", "id": id, "error": {"code": -32002, "message": "no"}}));
+        } else {
+            self.subscribed.push((Value::Null, uri));
+            result(id, &json!({}));
+        }
+    }
+
     fn list(&self, id: &Value, params: &Value) {
         let tool = |name: &str| json!({"name": name, "inputSchema": {"type": "object"}});
         let page = match params["cursor"].as_str() {
@@ -120,103 +128,6 @@ impl Stub {
             Some(_) => json!({"tools": [tool("last")]}),
         };
         result(id, &page);
-    }
-
-    fn call(&mut self, id: &Value, params: &Value) {
-        let arguments = &params["arguments"];
-        match params["name"].as_str().unwrap_or_default() {
-            "echo" => result(id, arguments),
-            "seen" => result(id, &json!({"seen": self.seen})),
-            "depth" => result(id, &json!({"depth": std::env::var("TOOLGATE_DEPTH").unwrap_or_default()})),
-            "hang" => self.hanging.push(id.clone()),
-            "die" => std::process::exit(arguments["code"].as_i64().unwrap_or(1) as i32),
-            "abort" => std::process::abort(),
-            "twice" => {
-                result(id, &json!({"n": 1}));
-                result(id, &json!({"n": 2}));
-            }
-            "count" => {
-                let token = &params["_meta"]["progressToken"];
-                for step in 1..=3 {
-                    say(&json!({"jsonrpc": "2.0", "method": "notifications/progress",
-                        "params": {"vendor": 1.50, "progressToken": token, "progress": step}}));
-                }
-                result(id, &json!({"done": true}));
-            }
-            "log" => {
-                say(&json!({"jsonrpc": "2.0", "method": "notifications/message",
-                    "params": {"level": "info", "data": "working"}}));
-                result(id, &json!({}));
-            }
-            "ask" => {
-                say(&json!({"jsonrpc": "2.0", "id": "p", "method": "ping"}));
-                say(&json!({"jsonrpc": "2.0", "id": "s", "method": "sampling/createMessage", "params": {}}));
-                result(id, &json!({}));
-            }
-            "change" => {
-                self.extra_tool = true;
-                let is_heard = self.listening || !self.is("modern");
-                for _ in 0..if is_heard { 100 } else { 0 } {
-                    say(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
-                }
-                result(id, &json!({}));
-            }
-            "update" => {
-                let uri = arguments["uri"].as_str().unwrap_or("note://a");
-                for _ in 0..arguments["count"].as_u64().unwrap_or(1) {
-                    say(&json!({"jsonrpc": "2.0", "method": "notifications/resources/updated",
-                        "params": {"uri": uri}}));
-                }
-                result(id, &json!({}));
-            }
-            "subscribed" => {
-                let uris: Vec<&String> = self.subscribed.iter().map(|(_, uri)| uri).collect();
-                result(id, &json!({"uris": uris}));
-            }
-            "end-listening" => {
-                for (listening, _) in self.subscribed.drain(..) {
-                    result(&listening, &json!({"resultType": "complete"}));
-                }
-                result(id, &json!({}));
-            }
-            "say" => {
-                raw(&bytes_of(&arguments["raw"]));
-                result(id, &json!({"said": true}));
-            }
-            "verbatim" => {
-                let json = arguments["json"].as_str().expect("JSON text");
-                raw(format!("{{\"result\":{json},\"id\":{id},\"jsonrpc\":\"2.0\"}}\n").as_bytes());
-            }
-            "chatter" => {
-                let token = &params["_meta"]["progressToken"];
-                for step in 1..=arguments["steps"].as_u64().unwrap_or(0) {
-                    say(&json!({"jsonrpc": "2.0", "method": "notifications/progress",
-                        "params": {"progressToken": token, "progress": step}}));
-                }
-                result(id, &json!({}));
-                // Too late, and for nobody.
-                for token in [token, &json!("other"), &json!(1_000_000)] {
-                    say(&json!({"jsonrpc": "2.0", "method": "notifications/progress",
-                        "params": {"progressToken": token, "progress": 1}}));
-                }
-            }
-            "join" => {
-                let hanging = self.hanging.pop().expect("a call hangs");
-                let answer =
-                    |id: &Value| json!({"jsonrpc": "2.0", "id": id, "result": {"joined": id}}).to_string();
-                raw(format!("{}{}\n", answer(&hanging), answer(id)).as_bytes());
-            }
-            "flood" => {
-                let blocks = arguments["mib"].as_u64().unwrap_or(0);
-                (0..blocks).for_each(|_| raw(&vec![b'x'; 1 << 20]));
-                result(id, &json!({}));
-            }
-            "deaf" => loop {
-                std::thread::park();
-            },
-            other => say(&json!({"jsonrpc": "2.0", "id": id,
-                "error": {"code": -32602, "message": format!("unknown tool {other}")}})),
-        }
     }
 
     fn capabilities(&self) -> Value {
@@ -248,11 +159,6 @@ impl Stub {
             result(id, &json!({"late": true}));
         }
     }
-}
-
-fn bytes_of(numbers: &Value) -> Vec<u8> {
-    let numbers = numbers.as_array().expect("bytes as numbers");
-    numbers.iter().map(|number| u8::try_from(number.as_u64().unwrap_or(0)).unwrap_or(0)).collect()
 }
 
 fn result(id: &Value, result: &Value) {

@@ -3,24 +3,25 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use domain::PrincipalKey;
 use protocol::{ClientCapabilities, ResponseBody};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
-use super::{clients::*, stage::*};
-use crate::{Event, News, ServerRequest, transports::Exchange};
+use super::{
+    super::{HttpReply, asking, errands},
+    clients::*,
+    stage::{streams::*, *},
+};
+use crate::{Event, News, ServerRequest, SharedSession, transports::Exchange};
 
 const ALL: &str = r#"{"roots":{},"sampling":{},"elicitation":{"form":{}}}"#;
 
 /// A server whose calls are streams that the test writes, one after the other.
-async fn conversing() -> (Server, mpsc::UnboundedReceiver<mpsc::Sender<std::io::Result<Bytes>>>) {
-    let (opened, streams) = mpsc::unbounded_channel();
+async fn conversing() -> (Server, Streams) {
+    let (pen, streams) = streams();
     let server = serve(move |seen| {
         let answer = match &*seen.rpc() {
-            "tools/call" => {
-                let (sender, body) = open_body();
-                opened.send(sender).unwrap();
-                typed("text/event-stream", body)
-            }
+            "tools/call" => pen.open(),
             "" if seen.method == "GET" => status(405),
             "logging/setLevel" => json(result(&seen.id(), "{}")),
             _ => status(202),
@@ -31,7 +32,41 @@ async fn conversing() -> (Server, mpsc::UnboundedReceiver<mpsc::Sender<std::io::
     (server, streams)
 }
 
-async fn next_request(reply: &mut super::super::HttpReply) -> ServerRequest {
+/// A client of such a server. What is dropped last stands last.
+struct Talk {
+    session: SharedSession,
+    _ears: Ears,
+    client: Arc<Client>,
+    owner: PrincipalKey,
+    line: Line,
+    streams: Streams,
+    server: Server,
+}
+
+impl Talk {
+    /// Connects a client that declares this.
+    async fn begin(declared: &str) -> Self {
+        let (server, streams) = conversing().await;
+        let line = connect(&server.url(), LEGACY);
+        let (owner, (client, _ears)) = (principal("a"), client(declared));
+        Self { session: shared(&client), _ears, client, owner, line, streams, server }
+    }
+
+    /// Calls, and finds the stream that answers.
+    async fn call(&mut self) -> (Box<HttpReply>, Stream) {
+        let call = call_of(&ECHO, &self.owner, &self.session);
+        let reply = self.line.connection.request(call).await.unwrap();
+        (reply, self.streams.recv().await.unwrap())
+    }
+
+    /// Answers the call that the server saw first.
+    async fn answer(&self, stream: &Stream) {
+        let call = self.server.sees(|seen| seen.rpc() == "tools/call").await;
+        stream.send(Ok(event(&result(&call.id(), "{}")).into())).await.unwrap();
+    }
+}
+
+async fn next_request(reply: &mut HttpReply) -> ServerRequest {
     match timeout(PATIENCE, reply.next()).await.expect("in time").expect("an event") {
         Event::Request(request) => request,
         other => panic!("a request, and not {other:?}"),
@@ -45,12 +80,8 @@ fn asks(id: &str, method: &str) -> std::io::Result<Bytes> {
 
 #[tokio::test]
 async fn a_question_goes_to_the_client_and_its_answer_back() {
-    let (server, mut streams) = conversing().await;
-    let line = connect(&server.url(), LEGACY);
-    let (owner, (client, _ears)) = (principal("a"), client(ALL));
-    let session = shared(&client);
-    let mut reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
-    let stream = streams.recv().await.unwrap();
+    let mut talk = Talk::begin(ALL).await;
+    let (mut reply, stream) = talk.call().await;
     for (id, method) in
         [("\"x\\u0041\"", "elicitation/create"), ("0", "sampling/createMessage"), ("-3", "roots/list")]
     {
@@ -62,52 +93,44 @@ async fn a_question_goes_to_the_client_and_its_answer_back() {
         );
         request.answer(ResponseBody::Result(Bytes::from_static(b"{\"b\":2}")));
         let answer = format!(r#"{{"jsonrpc":"2.0","id":{id},"result":{{"b":2}}}}"#);
-        let seen = server.sees(|seen| seen.body == answer).await;
+        let seen = talk.server.sees(|seen| seen.body == answer).await;
         assert_eq!(seen.header("mcp-session-id"), "session-1");
     }
     stream.send(asks("4", "roots/list")).await.unwrap();
     let error = r#"{"code":-1,"message":"the user declined"}"#;
     next_request(&mut reply).await.answer(ResponseBody::Error(error.into()));
-    server.sees(|seen| seen.body == format!(r#"{{"jsonrpc":"2.0","id":4,"error":{error}}}"#)).await;
-    let call = server.sees(|seen| seen.rpc() == "tools/call").await;
-    stream.send(Ok(event(&result(&call.id(), "{}")).into())).await.unwrap();
+    talk.server.sees(|seen| seen.body == format!(r#"{{"jsonrpc":"2.0","id":4,"error":{error}}}"#)).await;
+    talk.answer(&stream).await;
     assert_eq!(finish(&mut reply).await.unwrap(), Final::Whole("{}".to_owned()));
-    assert_eq!(line.counters.values().refused_requests, 0);
+    assert_eq!(talk.line.counters.values().refused_requests, 0);
 }
 
 #[tokio::test]
 async fn what_no_client_allows_is_refused_and_ping_is_answered() {
-    let (server, mut streams) = conversing().await;
-    let line = connect(&server.url(), LEGACY);
-    let (owner, (client, _ears)) = (principal("a"), client(r#"{"roots":{}}"#));
-    let session = shared(&client);
-    let of_client = call_of(&ECHO, &owner, &session);
-    let of_nobody = call(&ECHO, Some(&owner));
+    let mut talk = Talk::begin(r#"{"roots":{}}"#).await;
+    let of_client = call_of(&ECHO, &talk.owner, &talk.session);
+    let of_nobody = call(&ECHO, Some(&talk.owner));
     for (exchange, ids) in [(of_client, ["1", "2", "3"]), (of_nobody, ["4", "5", "6"])] {
-        let mut reply = line.connection.request(exchange).await.unwrap();
-        let stream = streams.recv().await.unwrap();
+        let mut reply = talk.line.connection.request(exchange).await.unwrap();
+        let stream = talk.streams.recv().await.unwrap();
         for (id, method) in ids.into_iter().zip(["sampling/createMessage", "ping", "tasks/list"]) {
             stream.send(asks(id, method)).await.unwrap();
         }
         drop(stream);
         assert!(finish(&mut reply).await.is_err(), "the stream ends without an answer");
         let [sampling, ping, tasks] = ids;
-        server.sees(|seen| seen.id() == ping && seen.json()["result"].is_object()).await;
+        talk.server.sees(|seen| seen.id() == ping && seen.json()["result"].is_object()).await;
         for refused in [sampling, tasks] {
-            server.sees(|seen| seen.id() == refused && seen.json()["error"]["code"] == -32601).await;
+            talk.server.sees(|seen| seen.id() == refused && seen.json()["error"]["code"] == -32601).await;
         }
     }
-    assert_eq!(line.counters.values().refused_requests, 4);
+    assert_eq!(talk.line.counters.values().refused_requests, 4);
 }
 
 #[tokio::test]
 async fn questions_are_withdrawn_by_the_server_and_by_the_end_of_the_call() {
-    let (server, mut streams) = conversing().await;
-    let line = connect(&server.url(), LEGACY);
-    let (owner, (client, _ears)) = (principal("a"), client(ALL));
-    let session = shared(&client);
-    let mut reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
-    let stream = streams.recv().await.unwrap();
+    let mut talk = Talk::begin(ALL).await;
+    let (mut reply, stream) = talk.call().await;
     stream.send(asks("1", "roots/list")).await.unwrap();
     let taken_back = next_request(&mut reply).await;
     stream.send(asks("1", "roots/list")).await.unwrap();
@@ -116,7 +139,7 @@ async fn questions_are_withdrawn_by_the_server_and_by_the_end_of_the_call() {
     assert_eq!(still_open.method(), "elicitation/create", "what is said twice is asked once");
     let cancelled = r#"{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":1}}"#;
     stream.send(Ok(event(cancelled).into())).await.unwrap();
-    let call = server.sees(|seen| seen.rpc() == "tools/call").await;
+    let call = talk.server.sees(|seen| seen.rpc() == "tools/call").await;
     let last = event(&result(&call.id(), "{}"));
     let withdrawn = still_open.withdrawn().clone();
     let ending = async {
@@ -130,42 +153,33 @@ async fn questions_are_withdrawn_by_the_server_and_by_the_end_of_the_call() {
     // Answers that come too late go nowhere: the next thing that the server sees is the next call.
     taken_back.answer(ResponseBody::Result(Bytes::from_static(b"{}")));
     still_open.answer(ResponseBody::Result(Bytes::from_static(b"{}")));
-    let before = server.seen().len();
-    let mut second = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
-    let _stream = streams.recv().await.unwrap();
+    let before = talk.server.seen().len();
+    let (mut second, _stream) = talk.call().await;
     second.forget_on_drop();
-    assert_eq!(server.seen().len(), before + 1);
+    assert_eq!(talk.server.seen().len(), before + 1);
 }
 
 #[tokio::test]
 async fn a_call_that_ends_without_an_answer_has_its_questions_refused() {
-    let (server, mut streams) = conversing().await;
-    let line = connect(&server.url(), LEGACY);
-    let (owner, (client, _ears)) = (principal("a"), client(ALL));
-    let session = shared(&client);
-    let mut reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
-    let stream = streams.recv().await.unwrap();
+    let mut talk = Talk::begin(ALL).await;
+    let (mut reply, stream) = talk.call().await;
     stream.send(asks("5", "elicitation/create")).await.unwrap();
     let request = next_request(&mut reply).await;
     drop(reply);
     assert!(request.withdrawn().is_cancelled());
-    server.sees(|seen| seen.rpc() == "notifications/cancelled").await;
+    talk.server.sees(|seen| seen.rpc() == "notifications/cancelled").await;
     drop(request);
-    server.sees(|seen| seen.id() == "5" && seen.json()["error"]["code"] == -32603).await;
+    talk.server.sees(|seen| seen.id() == "5" && seen.json()["error"]["code"] == -32603).await;
 }
 
 #[tokio::test]
 async fn answers_find_room_when_errands_do_not() {
-    let (server, mut streams) = conversing().await;
-    let line = connect(&server.url(), LEGACY);
-    let (owner, (client, _ears)) = (principal("a"), client(ALL));
-    let session = shared(&client);
-    let mut reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
-    let stream = streams.recv().await.unwrap();
-    let _all = line.connection.errands.acquire_many(super::super::errands::MAX_ERRANDS as u32).await.unwrap();
+    let mut talk = Talk::begin(ALL).await;
+    let (mut reply, stream) = talk.call().await;
+    let _all = talk.line.connection.errands.acquire_many(errands::MAX_ERRANDS as u32).await.unwrap();
     stream.send(asks("5", "roots/list")).await.unwrap();
     next_request(&mut reply).await.answer(ResponseBody::Result(Bytes::from_static(b"{}")));
-    server.sees(|seen| seen.id() == "5" && seen.json()["result"].is_object()).await;
+    talk.server.sees(|seen| seen.id() == "5" && seen.json()["result"].is_object()).await;
 }
 
 /// Which sessions the calls of these clients go out in, as the server names them, and what is declared in each.
@@ -264,17 +278,13 @@ async fn the_most_talkative_level_is_told_before_calls() {
 
 #[tokio::test]
 async fn a_server_without_logs_is_told_no_level() {
-    let (server, mut streams) = conversing().await;
-    let line = connect(&server.url(), LEGACY);
-    let (owner, (client, _ears)) = (principal("a"), client(ALL));
-    let session = shared(&client);
-    client.set_level("debug");
-    let _reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
-    let _stream = streams.recv().await.unwrap();
-    line.connection.tell_news(&session, News::LogLevel);
-    line.connection.tell_news(&session, News::Roots);
-    server.sees(|seen| seen.rpc() == "notifications/roots/list_changed").await;
-    assert!(server.seen().iter().all(|seen| seen.rpc() != "logging/setLevel"));
+    let mut talk = Talk::begin(ALL).await;
+    talk.client.set_level("debug");
+    let (_reply, _stream) = talk.call().await;
+    talk.line.connection.tell_news(&talk.session, News::LogLevel);
+    talk.line.connection.tell_news(&talk.session, News::Roots);
+    talk.server.sees(|seen| seen.rpc() == "notifications/roots/list_changed").await;
+    assert!(talk.server.seen().iter().all(|seen| seen.rpc() != "logging/setLevel"));
 }
 
 #[tokio::test]
@@ -329,23 +339,17 @@ async fn levels_are_told_one_after_the_other_and_the_last_one_wins() {
 
 #[tokio::test]
 async fn what_finds_no_room_is_counted() {
-    let (server, mut streams) = conversing().await;
-    let line = connect(&server.url(), LEGACY);
-    let (owner, (client, _ears)) = (principal("a"), client(ALL));
-    let session = shared(&client);
-    let mut reply = line.connection.request(call_of(&ECHO, &owner, &session)).await.unwrap();
-    let stream = streams.recv().await.unwrap();
-    let connection = &line.connection;
-    let _errands = connection.errands.acquire_many(super::super::errands::MAX_ERRANDS as u32).await.unwrap();
-    let _answers =
-        connection.questions.acquire_many(super::super::asking::MAX_QUESTIONS as u32).await.unwrap();
+    let mut talk = Talk::begin(ALL).await;
+    let (mut reply, stream) = talk.call().await;
+    let connection = &talk.line.connection;
+    let _errands = connection.errands.acquire_many(errands::MAX_ERRANDS as u32).await.unwrap();
+    let _answers = connection.questions.acquire_many(asking::MAX_QUESTIONS as u32).await.unwrap();
     stream.send(asks("1", "ping")).await.unwrap();
     stream.send(asks("2", "roots/list")).await.unwrap();
-    let call = server.sees(|seen| seen.rpc() == "tools/call").await;
-    stream.send(Ok(event(&result(&call.id(), "{}")).into())).await.unwrap();
+    talk.answer(&stream).await;
     assert_eq!(finish(&mut reply).await.unwrap(), Final::Whole("{}".to_owned()));
-    assert_eq!(line.counters.values().dropped_notifications, 2);
+    assert_eq!(talk.line.counters.values().dropped_notifications, 2);
     // So is a notification of ours.
-    connection.tell_news(&session, News::Roots);
-    assert_eq!(line.counters.values().dropped_notifications, 3);
+    connection.tell_news(&talk.session, News::Roots);
+    assert_eq!(talk.line.counters.values().dropped_notifications, 3);
 }

@@ -8,28 +8,21 @@ use std::sync::{
 use bytes::Bytes;
 use parking_lot::Mutex;
 use protocol::ResponseBody;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 
-use super::{clients::*, stage::*};
+use super::{
+    clients::*,
+    stage::{streams::*, *},
+};
 
 const ROOTS: &str = r#"{"roots":{}}"#;
 const ROOTS_ASKED: &str = r#"{"jsonrpc":"2.0","id":1,"method":"roots/list"}"#;
 
-type Streams = mpsc::UnboundedReceiver<mpsc::Sender<std::io::Result<Bytes>>>;
-
 /// A server whose standing streams the test writes.
 async fn talking() -> (Server, Streams) {
-    let (opened, streams) = mpsc::unbounded_channel();
+    let (pen, streams) = streams();
     let server = serve(move |seen| {
-        let answer = match &*seen.rpc() {
-            "tools/call" => json(result(&seen.id(), "{}")),
-            "" if seen.method == "GET" => {
-                let (sender, body) = open_body();
-                opened.send(sender).unwrap();
-                typed("text/event-stream", body)
-            }
-            _ => status(202),
-        };
+        let answer = pen.answer(&seen);
         async move { answer }
     })
     .await;
@@ -104,17 +97,12 @@ async fn a_stream_goes_on_behind_its_last_event_and_ends_with_its_last_client() 
 #[tokio::test]
 async fn an_event_that_the_server_has_let_go_costs_nobody_the_streams() {
     for refused in [400, 405, 404] {
-        let (opened, mut streams) = mpsc::unbounded_channel();
+        let (pen, mut streams) = streams();
         let server = serve(move |seen| {
             let answer = match &*seen.rpc() {
-                "tools/call" | "ping" => json(result(&seen.id(), "{}")),
+                "ping" => json(result(&seen.id(), "{}")),
                 "" if seen.method == "GET" && !seen.header("last-event-id").is_empty() => status(refused),
-                "" if seen.method == "GET" => {
-                    let (sender, body) = open_body();
-                    opened.send(sender).unwrap();
-                    typed("text/event-stream", body)
-                }
-                _ => status(202),
+                _ => pen.answer(&seen),
             };
             async move { answer }
         })
@@ -180,15 +168,7 @@ async fn what_a_server_says_for_the_moment_is_no_last_word() {
 
 #[tokio::test]
 async fn what_the_server_says_during_a_call_reaches_all_clients_of_the_session() {
-    let completed =
-        r#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e"}}"#;
-    let server = serve(move |seen| async move {
-        match &*seen.rpc() {
-            "tools/call" => events(&[event(completed), event(&result(&seen.id(), "{}"))]),
-            _ => status(405),
-        }
-    })
-    .await;
+    let server = completing().await;
     let line = connect(&server.url(), LEGACY);
     let ((first, mut first_ears), (second, mut second_ears)) = (client(ROOTS), client(ROOTS));
     begin(&line, "a", &first).await;

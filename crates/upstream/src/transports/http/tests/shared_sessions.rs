@@ -5,30 +5,25 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use protocol::ResponseBody;
-use tokio::sync::mpsc;
 
-use super::{clients::*, stage::*};
+use super::{
+    clients::*,
+    stage::{streams::*, *},
+};
 use crate::{Event, News, transports::Exchange};
 
 const ROOTS: &str = r#"{"roots":{"listChanged":true}}"#;
 const TOLD: [&str; 3] =
     ["notifications/message", "notifications/elicitation/complete", "notifications/tasks/status"];
 
-type Sender = mpsc::Sender<std::io::Result<Bytes>>;
-
 /// A server with a log level whose standing stream the test writes.
-async fn talking() -> (Server, mpsc::UnboundedReceiver<Sender>) {
-    let (opened, streams) = mpsc::unbounded_channel();
+async fn talking() -> (Server, Streams) {
+    let (pen, streams) = streams();
     let server = Server::start(move |seen| {
         let answer = match &*seen.rpc() {
             "initialize" => session_of(&seen.id(), "session-1", r#"{"logging":{}}"#),
-            "tools/call" | "logging/setLevel" => json(result(&seen.id(), "{}")),
-            "" if seen.method == "GET" => {
-                let (sender, body) = open_body();
-                opened.send(sender).unwrap();
-                typed("text/event-stream", body)
-            }
-            _ => status(202),
+            "logging/setLevel" => json(result(&seen.id(), "{}")),
+            _ => pen.answer(&seen),
         };
         async move { answer }
     })
@@ -42,13 +37,13 @@ async fn begin(line: &Line, agent: &str, client: Option<&Arc<Client>>) {
     ask(&line.connection, exchange).await.unwrap();
 }
 
-async fn ask_for_roots(stream: &Sender, id: u64) {
+async fn ask_for_roots(stream: &Stream, id: u64) {
     let asked = format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"roots/list"}}"#);
     stream.send(Ok(event(&asked).into())).await.unwrap();
 }
 
 /// Has the server say and ask everything that is for clients; it must be refused.
-async fn speaks_to_nobody(server: &Server, stream: &Sender, line: &Line, id: u64) {
+async fn speaks_to_nobody(server: &Server, stream: &Stream, line: &Line, id: u64) {
     let before = line.counters.values();
     for method in TOLD {
         let told = format!(r#"{{"jsonrpc":"2.0","method":"{method}","params":{{"data":"x"}}}}"#);
@@ -148,15 +143,7 @@ async fn the_server_is_told_no_news_of_one_among_several() {
 
 #[tokio::test]
 async fn what_the_server_says_during_a_call_is_for_no_other_client() {
-    let completed =
-        r#"{"jsonrpc":"2.0","method":"notifications/elicitation/complete","params":{"elicitationId":"e"}}"#;
-    let server = serve(move |seen| async move {
-        match &*seen.rpc() {
-            "tools/call" => events(&[event(completed), event(&result(&seen.id(), "{}"))]),
-            _ => status(405),
-        }
-    })
-    .await;
+    let server = completing().await;
     let line = connect_sharing(&server.url(), "shared");
     let ((first, mut first_ears), (second, _second)) = (client(ROOTS), client(ROOTS));
     begin(&line, "a", Some(&first)).await;

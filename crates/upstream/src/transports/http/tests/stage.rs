@@ -1,5 +1,7 @@
 //! The parts of the tests: a server that answers as a test says, a connection to it, and readers of replies.
 
+pub(in crate::transports) mod streams;
+
 use std::{
     convert::Infallible,
     io,
