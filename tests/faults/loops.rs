@@ -97,7 +97,9 @@ fn s39_a_gateway_that_starts_itself_through_a_shell_stops_after_eight() {
         let place = Place::new(json!({}));
         let config = place.file("loop.yaml");
         let program = environment::gateway();
-        let command = format!("exec '{}' stdio --config '{}'", text_of(&program), text_of(&config));
+        let (gateway, config_path, state) = (text_of(&program), text_of(&config), place.file("state"));
+        let state = text_of(&state);
+        let command = format!("exec '{gateway}' stdio --config '{config_path}' --state-dir '{state}'");
         let servers = json!({"again": {"command": "sh", "args": ["-c", command]}, "good": child(&[])});
         std::fs::write(
             &config,

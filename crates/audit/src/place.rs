@@ -13,8 +13,8 @@ use crate::{
     chain::{self, Link},
 };
 
-/// Names tried beside a held file. One is enough unless process ids repeat, as they do between containers.
-const MAX_NAMES: u32 = 16;
+/// Most gateways side by side on one trail: far more than the clients that one person runs. A try costs a lock.
+const MAX_NAMES: u32 = 256;
 /// Only the owner reads and writes the trail.
 const FILE_MODE: u32 = 0o600;
 /// Only the owner enters a folder made for the trail.
@@ -45,15 +45,22 @@ pub(crate) struct Opened {
     pub(crate) cut_bytes: u64,
 }
 
-/// Opens `path`, or a name beside it while other gateways hold it. The lock lasts as long as the file is open.
+/// Opens `path`, or the first name beside it that no gateway holds. The lock lasts as long as the file is open.
+///
+/// A file beside is continued by whoever comes later, so there are never more of them than gateways ran at once.
 pub(crate) fn open(path: &Path) -> Result<Opened, AuditError> {
     make_folder(path)?;
-    for attempt in 0..MAX_NAMES {
-        let place = place(path, attempt);
+    for number in 1..=MAX_NAMES {
+        let place = place(path, number);
         let failed = |source| AuditError::Open { path: place.file().to_owned(), source };
         let file = open_file(place.file()).map_err(failed)?;
         match file.try_lock() {
-            Ok(()) => return resume(file, place),
+            Ok(()) => match (number, resume(file, place)) {
+                (2.., Err(AuditError::Foreign { path })) => {
+                    tracing::warn!(path = %path.display(), "not an audit file, or a damaged one; it is left alone");
+                }
+                (_, opened) => return opened,
+            },
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
@@ -61,16 +68,13 @@ pub(crate) fn open(path: &Path) -> Result<Opened, AuditError> {
     Err(AuditError::Held { path: path.to_owned() })
 }
 
-/// Names the `attempt`-th place: the file itself, `audit-<pid>.jsonl`, `audit-<pid>-2.jsonl` and so on.
-fn place(path: &Path, attempt: u32) -> Place {
-    if attempt == 0 {
+/// Names the places: the file itself, `audit-2.jsonl`, `audit-3.jsonl` and so on.
+fn place(path: &Path, number: u32) -> Place {
+    if number == 1 {
         return Place::Configured(path.to_owned());
     }
     let mut name = path.file_stem().unwrap_or_default().to_owned();
-    name.push(format!("-{}", std::process::id()));
-    if attempt > 1 {
-        name.push(format!("-{attempt}"));
-    }
+    name.push(format!("-{number}"));
     if let Some(extension) = path.extension() {
         name.push(".");
         name.push(extension);

@@ -19,10 +19,7 @@ fn gateways_side_by_side_write_to_files_of_their_own() {
     let settings = Settings::at(folder.path().join("audit.jsonl"));
     let trails: Vec<_> = (0..3).map(|_| Trail::open(&settings).unwrap()).collect();
     assert_eq!(trails[0].place(), &Place::Configured(settings.file().to_owned()));
-    let pid = std::process::id();
-    for (trail, name) in
-        trails[1..].iter().zip([format!("audit-{pid}.jsonl"), format!("audit-{pid}-2.jsonl")])
-    {
+    for (trail, name) in trails[1..].iter().zip(["audit-2.jsonl", "audit-3.jsonl"]) {
         let file = folder.path().join(name);
         assert_eq!(trail.place(), &Place::Beside { file, held: settings.file().to_owned() });
     }
@@ -43,6 +40,25 @@ fn a_file_let_go_is_continued_by_the_next() {
         drop(trail);
         assert_eq!(verified_lines(settings.file()), lines);
     }
+}
+
+#[test]
+fn a_file_beside_is_continued_unless_it_is_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let settings = Settings::at(folder.path().join("audit.jsonl"));
+    let _first = Trail::open(&settings).unwrap();
+    let beside = |number: u32| folder.path().join(format!("audit-{number}.jsonl"));
+    for lines in 1..4 {
+        let second = Trail::open(&settings).unwrap();
+        second.event(Event { name: "started", details: &[] }).unwrap();
+        assert_eq!(second.path(), beside(2));
+        drop(second);
+        assert_eq!(verified_lines(&beside(2)), lines);
+    }
+    let damaged = fs::read_to_string(beside(2)).unwrap().replace("started", "stopped");
+    fs::write(beside(2), &damaged).unwrap();
+    assert_eq!(Trail::open(&settings).unwrap().path(), beside(3));
+    assert_eq!(fs::read_to_string(beside(2)).unwrap(), damaged);
 }
 
 #[test]
