@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use protocol::Era;
 use serde_json::{Value, json};
@@ -11,7 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::client::{Client, initialize, legacy, text};
+use crate::client::{Client, failure, initialize, legacy, text};
 use crate::gateway::{Gateway, Place};
 use crate::limit::{USUAL, within};
 use crate::wire::{Events, Request, Wire};
@@ -19,8 +20,11 @@ use crate::wire::{Events, Request, Wire};
 /// The server's own id of its question.
 const QUESTION: &str = "the server's own id";
 
-/// A server with the tools `ask`, which asks for roots and answers with what it was told, `withdraw`, which asks, takes
-/// the question back and waits, and `finish`, which ends that waiting.
+/// How long a server may be silent, where that is looked at.
+const SHORT: Duration = Duration::from_millis(1_500);
+
+/// A server with the tools `ask`, which asks for roots and answers with what it was told, `linger`, which waits before it
+/// does, `withdraw`, which asks, takes the question back and waits, and `finish`, which ends that waiting.
 struct Asking {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -90,7 +94,7 @@ impl Shared {
                 "serverInfo": {"name": "asking", "version": "1"},
             }),
             Some("tools/list") => {
-                let tools = ["ask", "withdraw", "finish"];
+                let tools = ["ask", "linger", "withdraw", "finish"];
                 json!({"tools": tools.map(|name| json!({"name": name, "inputSchema": {"type": "object"}}))})
             }
             Some(_) if message.get("id").is_none() => return reply(&mut stream, "202 Accepted", "").await,
@@ -127,6 +131,9 @@ impl Shared {
         }
         let _ = answers.wait_for(|answers| answers.len() > known).await;
         let answer = answers.borrow().last().expect("one came").clone();
+        if call["params"]["name"] == "linger" {
+            let _ = self.finished.subscribe().wait_for(|finished| *finished).await;
+        }
         event(stream, &done(&answer.to_string())).await
     }
 }
@@ -145,8 +152,13 @@ async fn event(stream: &mut BufReader<TcpStream>, message: &Value) -> std::io::R
 }
 
 async fn before(asking: &Asking) -> Gateway {
+    before_with(asking, 30_000).await
+}
+
+/// Starts a gateway in which the server may be silent for so long.
+async fn before_with(asking: &Asking, timeout_ms: u64) -> Gateway {
     let url = format!("http://{}/mcp", asking.address);
-    let gateway = Place::new(json!({"one": {"url": url}})).serve().await;
+    let gateway = Place::new(json!({"one": {"url": url, "timeout_ms": timeout_ms}})).serve().await;
     gateway.ready().await;
     gateway
 }
@@ -232,6 +244,30 @@ fn a_question_that_is_taken_back_is_cancelled_on_the_same_stream() {
         answer(&mut client, &question).await;
         assert_eq!(text(&client.call("one__finish", json!({})).await), "finished");
         assert_eq!(text(&stream.next().await.expect("the result")), "taken back");
+    });
+}
+
+/// The limit would be ten minutes for as long as it is thought that somebody is asked.
+#[test]
+fn a_server_that_has_its_answer_may_not_be_silent_for_longer_than_any_other() {
+    within(USUAL, async {
+        let asking = Asking::start().await;
+        let gateway = before_with(&asking, SHORT.as_millis() as u64).await;
+        let mut client = rooted(&gateway).await;
+        let mut answered = listen(&gateway, &client.call_request("1", "one__linger", json!({}))).await;
+        let question = answered.next().await.expect("a question");
+        // Whoever is asked has more time than the server.
+        tokio::time::sleep(2 * SHORT).await;
+        answer(&mut client, &question).await;
+        let mut taken_back = listen(&gateway, &client.call_request("2", "one__withdraw", json!({}))).await;
+        for stream in [&mut answered, &mut taken_back] {
+            let mut last = stream.next().await.expect("an answer");
+            while last.get("method").is_some() {
+                last = stream.next().await.expect("an answer");
+            }
+            assert_eq!(failure(&last), "TIMEOUT", "{last}");
+        }
+        assert_eq!(asking.shared.answers.borrow().len(), 1, "the first question was answered");
     });
 }
 

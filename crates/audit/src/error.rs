@@ -7,7 +7,7 @@ use std::{io, path::PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum AuditError {
     /// The file or its folder cannot be opened, locked or read.
-    #[error("audit file `{}` cannot be opened", path.display())]
+    #[error("audit file `{}` cannot be opened: {source}", path.display())]
     Open {
         /// The file.
         path: PathBuf,
@@ -27,10 +27,10 @@ pub enum AuditError {
         path: PathBuf,
     },
     /// The background threads cannot be started.
-    #[error("audit threads cannot be started")]
+    #[error("audit threads cannot be started: {0}")]
     Thread(#[source] io::Error),
     /// The line cannot be written; most often the disk is full. Later calls work again when it has space.
-    #[error("audit line cannot be written")]
+    #[error("audit line cannot be written: {0}")]
     Write(#[source] io::Error),
     /// The disk does not confirm what was written. Later calls work again when it does.
     #[error("audit file cannot be synced to the disk")]

@@ -6,6 +6,7 @@ use std::{
     io,
     os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use crate::{
@@ -15,6 +16,9 @@ use crate::{
 
 /// Most gateways side by side on one trail: far more than the clients that one person runs. A try costs a lock.
 const MAX_NAMES: u32 = 256;
+/// How often, and after how long, a held file is tried again, because its holder may only have had a glance at it.
+const GLANCES: u32 = 3;
+const GLANCE: Duration = Duration::from_millis(1);
 /// Only the owner reads and writes the trail.
 const FILE_MODE: u32 = 0o600;
 /// Only the owner enters a folder made for the trail.
@@ -54,7 +58,9 @@ pub(crate) fn open(path: &Path) -> Result<Opened, AuditError> {
         let place = place(path, number);
         let failed = |source| AuditError::Open { path: place.file().to_owned(), source };
         let file = open_file(place.file()).map_err(failed)?;
-        match file.try_lock() {
+        // Beside, one file is as good as another.
+        let taken = if number == 1 { take_hold(&file) } else { file.try_lock() };
+        match taken {
             Ok(()) => match (number, resume(file, place)) {
                 (2.., Err(AuditError::Foreign { path })) => {
                     tracing::warn!(path = %path.display(), "not an audit file, or a damaged one; it is left alone");
@@ -66,6 +72,17 @@ pub(crate) fn open(path: &Path) -> Result<Opened, AuditError> {
         }
     }
     Err(AuditError::Held { path: path.to_owned() })
+}
+
+/// Locks `file`. Whoever reads trails may hold it for a moment, to see whether somebody writes there.
+fn take_hold(file: &File) -> Result<(), TryLockError> {
+    for _ in 0..GLANCES {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(GLANCE),
+            taken => return taken,
+        }
+    }
+    file.try_lock()
 }
 
 /// Names the places: the file itself, `audit-2.jsonl`, `audit-3.jsonl` and so on.

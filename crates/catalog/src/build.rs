@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::{
     Freshness, Listing, Naming, Route,
     block::{Block, Blocks},
-    merged,
+    distinct, merged,
     uris::{Claims, Shown, Uris},
 };
 
@@ -98,10 +98,7 @@ impl Catalog {
         drafts.sort_by(|a, b| a.id.cmp(&b.id));
         let mut catalog = Self { findings, ..Self::default() };
         for kind in [ListKind::Tools, ListKind::Prompts] {
-            let names = qualified_names(naming, kind, &drafts);
-            for draft in &mut drafts {
-                draft.name_items(kind, &names);
-            }
+            name_items(naming, kind, &mut drafts, &mut catalog.findings);
         }
         catalog.uris = Uris::of_all(drafts.iter().map(Draft::claims).collect());
         for (at, draft) in drafts.into_iter().enumerate() {
@@ -136,11 +133,14 @@ impl Catalog {
 
     /// Adds the server that is the one at `at`.
     fn add(&mut self, draft: Draft, at: usize) {
+        // Names are distinct; were they not, nobody would take the place of another.
         for item in &draft.tools {
-            self.tools.insert(item.qualified.clone().expect("tools were named"), item.route.clone());
+            let name = item.qualified.clone().expect("tools were named");
+            self.tools.entry(name).or_insert_with(|| item.route.clone());
         }
         for item in &draft.prompts {
-            self.prompts.insert(item.qualified.clone().expect("prompts were named"), item.route.clone());
+            let name = item.qualified.clone().expect("prompts were named");
+            self.prompts.entry(name).or_insert_with(|| item.route.clone());
         }
         let entry = draft.finish(&self.uris[at], &self.uris);
         self.servers.push(entry);
@@ -205,11 +205,10 @@ impl Draft {
         }
     }
 
-    fn name_items(&mut self, kind: ListKind, names: &QualifiedNames) {
-        let id = self.id.clone();
-        let items = if kind == ListKind::Tools { &mut self.tools } else { &mut self.prompts };
-        for item in items {
-            item.qualified = names.get(&(id.clone(), item.name.clone())).cloned();
+    const fn items_mut(&mut self, kind: ListKind) -> &mut Vec<Item> {
+        match kind {
+            ListKind::Tools => &mut self.tools,
+            ListKind::Prompts | ListKind::Resources | ListKind::ResourceTemplates => &mut self.prompts,
         }
     }
 
@@ -286,24 +285,22 @@ fn declares(capabilities: &[u8], name: &str) -> bool {
     Object::parse(capabilities, &[]).is_ok_and(|object| object.get(name).is_some())
 }
 
-type QualifiedNames = HashMap<(ServerId, ToolName), QualifiedName>;
-
-/// Names every item of a kind. Items whose names are equal all the same are told apart by suffixes, all of them.
-fn qualified_names(naming: Naming, kind: ListKind, drafts: &[Draft]) -> QualifiedNames {
-    let mut owners: HashMap<QualifiedName, Vec<(ServerId, ToolName)>> = HashMap::new();
+/// Names every item of a kind. One that cannot be told from others is not offered.
+fn name_items(naming: Naming, kind: ListKind, drafts: &mut [Draft], findings: &mut Vec<Finding>) {
+    let items = drafts.iter().flat_map(|draft| draft.items(kind).iter().map(|item| (&draft.id, &item.name)));
+    let mut names = distinct::names(items, |item, changes| naming.distinguish(item, changes)).into_iter();
     for draft in drafts {
-        for item in draft.items(kind) {
-            let name = naming.qualify(&draft.id, &item.name);
-            owners.entry(name).or_default().push((draft.id.clone(), item.name.clone()));
-        }
+        let id = draft.id.clone();
+        draft.items_mut(kind).retain_mut(|item| {
+            item.qualified = names.next().flatten();
+            if item.qualified.is_none() {
+                findings.push(finding(
+                    &id,
+                    item.name.as_str(),
+                    "its name cannot be told from another's; not offered",
+                ));
+            }
+            item.qualified.is_some()
+        });
     }
-    let mut names = QualifiedNames::new();
-    for (name, owners) in owners {
-        let alone = owners.len() == 1;
-        for owner in owners {
-            let name = if alone { name.clone() } else { naming.distinguish(&owner.0, &owner.1) };
-            names.insert(owner, name);
-        }
-    }
-    names
 }

@@ -4,6 +4,7 @@
 mod block;
 mod build;
 mod census;
+mod distinct;
 mod list;
 mod listing;
 mod merged;

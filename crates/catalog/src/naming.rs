@@ -4,6 +4,8 @@
 use aws_lc_rs::digest::{SHA256, digest};
 use domain::{QualifiedName, ServerId, ToolName};
 
+use crate::distinct::{Changes, Named};
+
 /// Hex digits of the suffix that tells apart what would look the same.
 const SUFFIX_DIGITS: usize = 8;
 
@@ -59,19 +61,25 @@ impl Naming {
         };
         let clean: String = joined.chars().map(|c| if is_plain(c) { c } else { '_' }).collect();
         let exact = clean == joined && clean.len() <= self.limit.0 && !self.is_ambiguous(server);
-        if exact { checked(clean) } else { self.with_suffix(&clean, server, tool) }
+        if exact { checked(clean) } else { self.with_suffix(&clean, &format!("{server}\0{tool}")) }
     }
 
-    /// Returns the name with its suffix, for names that collide all the same.
-    pub(crate) fn distinguish(&self, server: &ServerId, tool: &ToolName) -> QualifiedName {
+    /// Returns the name after so many changes, for names that collide all the same: with a suffix from the hash, and
+    /// where that was not enough with another one each time.
+    pub(crate) fn distinguish(&self, (server, tool): Named<'_>, changes: Changes) -> QualifiedName {
         let name = self.qualify(server, tool);
-        self.with_suffix(name.as_str(), server, tool)
+        match changes.0 {
+            0 => name,
+            1 => self.with_suffix(name.as_str(), &format!("{server}\0{tool}")),
+            more => self.with_suffix(name.as_str(), &format!("{server}\0{tool}\0{more}")),
+        }
     }
 
-    fn with_suffix(&self, clean: &str, server: &ServerId, tool: &ToolName) -> QualifiedName {
+    /// Shortens a name for a suffix from the hash of `text`, and adds that.
+    fn with_suffix(&self, clean: &str, text: &str) -> QualifiedName {
         let room = self.limit.0 - SUFFIX_DIGITS - 1;
         let head: String = clean.chars().take(room).collect();
-        checked(format!("{head}_{}", suffix(server, tool)))
+        checked(format!("{head}_{}", suffix(text)))
     }
 
     /// With `__` as separator, a server name without `__` inside or `_` at its end can be read in one way only.
@@ -88,8 +96,7 @@ const fn is_plain(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == '-'
 }
 
-fn suffix(server: &ServerId, tool: &ToolName) -> String {
-    let text = format!("{server}\0{tool}");
+fn suffix(text: &str) -> String {
     let hash = digest(&SHA256, text.as_bytes());
     hash.as_ref().iter().take(SUFFIX_DIGITS / 2).map(|byte| format!("{byte:02x}")).collect()
 }

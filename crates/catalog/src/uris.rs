@@ -24,7 +24,7 @@ pub(crate) struct Claims {
 #[derive(Debug)]
 pub(crate) struct Renamed {
     pub(crate) uris: HashSet<String>,
-    pub(crate) templates: Vec<Template>,
+    pub(crate) templates: HashSet<Template>,
     /// There are other servers that can be asked for resources.
     pub(crate) has_neighbours: bool,
 }

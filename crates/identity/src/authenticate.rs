@@ -1,13 +1,24 @@
 //! The door: asks each scheme in turn and lets nobody in whom no scheme vouches for.
 //! How a scheme decides is in `schemes/`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use domain::{AgentId, AgentSource, Clock, Principal};
 
 use crate::{
-    AuthError, TokenRecord,
-    schemes::{Verdict, access_token::AccessTokens, local_launch::LocalLaunch},
+    AuthError, TokenHash, TokenRecord,
+    schemes::{
+        Verdict,
+        access_token::{AccessTokens, TokensState},
+        local_launch::LocalLaunch,
+    },
 };
 
 /// What a caller shows, and where it calls from.
@@ -44,9 +55,19 @@ pub struct IdentitySettings {
 }
 
 /// Proof that somebody was authenticated. It cannot be built outside this crate.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Authenticated {
     principal: Arc<Principal>,
+    /// Which secret it was, where there was one: another one under the same id is another grant.
+    secret: Option<TokenHash>,
+}
+
+/// What tells one state of the grants from another: while it is the same, everybody that was vouched for still is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grants {
+    /// How often other settings were put in force.
+    settings: u64,
+    tokens: TokensState,
 }
 
 /// A caller gives itself the name of an agent that its access token is not bound to.
@@ -62,12 +83,14 @@ pub struct ForeignAgent {
 pub struct Identity {
     access_tokens: AccessTokens,
     local_launch: LocalLaunch,
+    /// Counts the settings that were put in force.
+    settings: AtomicU64,
 }
 
 // === impl Presented ===
 
-impl std::fmt::Debug for Presented<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for Presented<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bearer = if self.bearer.is_some() { "[secret]" } else { "none" };
         f.debug_struct("Presented").field("bearer", &bearer).field("peer", &self.peer).finish()
     }
@@ -76,8 +99,14 @@ impl std::fmt::Debug for Presented<'_> {
 // === impl Authenticated ===
 
 impl Authenticated {
+    /// Somebody who needs no secret.
     pub(crate) const fn vouched(principal: Arc<Principal>) -> Self {
-        Self { principal }
+        Self { principal, secret: None }
+    }
+
+    /// Somebody who showed the token of this hash.
+    pub(crate) const fn with_token(principal: Arc<Principal>, hash: TokenHash) -> Self {
+        Self { principal, secret: Some(hash) }
     }
 
     /// Returns who calls.
@@ -96,7 +125,14 @@ impl Authenticated {
             return if is_its_own { Ok(self.clone()) } else { Err(ForeignAgent { claimed: agent }) };
         }
         let principal = Principal { agent, agent_source: AgentSource::Claimed, ..(*self.principal).clone() };
-        Ok(Self { principal: Arc::new(principal) })
+        Ok(Self { principal: Arc::new(principal), secret: None })
+    }
+}
+
+impl fmt::Debug for Authenticated {
+    /// Shows who it is, and nothing of the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticated").field("principal", &self.principal).finish_non_exhaustive()
     }
 }
 
@@ -109,6 +145,7 @@ impl Identity {
         Self {
             access_tokens: AccessTokens::new(configured, state_dir, clock),
             local_launch: LocalLaunch::new(agent, agent_source),
+            settings: AtomicU64::new(0),
         }
     }
 
@@ -117,6 +154,8 @@ impl Identity {
     pub fn reconfigure(&self, agent: AgentId, agent_source: AgentSource, configured: Vec<TokenRecord>) {
         self.local_launch.rename(agent, agent_source);
         self.access_tokens.replace_configured(configured);
+        // Last, so that whoever sees the new number sees the new settings.
+        self.settings.fetch_add(1, Ordering::Release);
     }
 
     /// Finds out who calls. Costs a hash and one `stat` of the file of tokens, which is read anew when it changed:
@@ -137,18 +176,37 @@ impl Identity {
         }
     }
 
-    /// Tells whether a caller that came over HTTP would be let in now as who it is, with the same grant: its token was not
-    /// revoked or changed and has not expired; or it had none, and none is needed yet. For streams that outlive the request that opened them. Costs a
-    /// look through the table of tokens, and blocks for one file access.
+    /// Tells whether a caller that came over HTTP would be let in now as who it is, with the same secret and the same
+    /// grant: its token was not revoked, replaced or changed and has not expired; or it had none, and none is needed
+    /// yet. For streams that outlive the request that opened them. Costs a look-up, and blocks for one file access.
     pub fn still_vouches(&self, caller: &Authenticated) -> bool {
-        let principal = caller.principal();
-        match &principal.token {
-            Some(token) => self.access_tokens.still_stand_for(principal, token),
+        let now = match &caller.secret {
+            Some(hash) => self.access_tokens.admitted(hash).ok(),
             None => match self.local_launch.judge(Peer::Loopback, &self.access_tokens) {
-                Verdict::Authenticated(now) => now.principal() == principal,
-                Verdict::Failed(_) | Verdict::NotRequested => false,
+                Verdict::Authenticated(now) => Some(now),
+                Verdict::Failed(_) | Verdict::NotRequested => None,
             },
+        };
+        now.is_some_and(|now| now.principal == caller.principal)
+    }
+
+    /// Tells whether what a caller has begun may go on: the token it came with was neither revoked nor replaced. Calls
+    /// finish with the right that they began with, so neither a changed grant nor an expiry ends them. Costs as much as
+    /// [`Identity::still_vouches`].
+    pub fn still_tolerates(&self, caller: &Authenticated) -> bool {
+        let Some(hash) = &caller.secret else { return true };
+        match self.access_tokens.admitted(hash) {
+            Ok(_) | Err(AuthError::ExpiredToken(_)) => true,
+            Err(_) => false,
         }
+    }
+
+    /// Returns the state of the grants. Who waits for its caller to lose its own looks at this now and then, and asks
+    /// [`Identity::still_vouches`] when it is another one. Costs a look at the expiry of each token, and blocks for a file
+    /// access.
+    pub fn grants(&self) -> Grants {
+        let settings = self.settings.load(Ordering::Acquire);
+        Grants { settings, tokens: self.access_tokens.state() }
     }
 
     /// Tells whether callers over HTTP need a token: one is configured, or the file of tokens exists. It stays so

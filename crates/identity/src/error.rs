@@ -35,6 +35,9 @@ pub enum StoreError {
         /// The reason.
         source: io::Error,
     },
+    /// Somebody else owns the file, and could add tokens of their own.
+    #[error("`{}` belongs to another user (run `chown` on it)", .0.display())]
+    ForeignOwner(PathBuf),
     /// Somebody else could add tokens of their own.
     #[error("`{}` can be changed by other users (run `chmod 600` on it)", .0.display())]
     WritableByOthers(PathBuf),

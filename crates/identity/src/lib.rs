@@ -6,7 +6,7 @@
 //!
 //! ```compile_fail,E0451
 //! fn forge(principal: std::sync::Arc<domain::Principal>) -> identity::Authenticated {
-//!     identity::Authenticated { principal }
+//!     identity::Authenticated { principal, secret: None }
 //! }
 //! ```
 //!
@@ -22,6 +22,6 @@ mod error;
 mod schemes;
 mod tokens;
 
-pub use authenticate::{Authenticated, ForeignAgent, Identity, IdentitySettings, Peer, Presented};
+pub use authenticate::{Authenticated, ForeignAgent, Grants, Identity, IdentitySettings, Peer, Presented};
 pub use error::{AuthError, StoreError};
 pub use tokens::{CreatedToken, NewToken, TokenHash, TokenRecord, TokenStore};

@@ -12,7 +12,7 @@ use domain::{Principal, TokenId};
 
 pub use hash::TokenHash;
 pub use store::{CreatedToken, NewToken, TokenStore};
-pub(crate) use watched::WatchedFile;
+pub(crate) use watched::{Stamp, WatchedFile};
 
 /// One access token, checked. The token itself is not in it.
 #[derive(Debug, Clone)]
@@ -78,7 +78,8 @@ impl TokenTable {
         self.0.get(hash)
     }
 
-    pub(crate) fn find_by_id(&self, id: &TokenId) -> Option<&TokenRecord> {
-        self.0.values().find(|record| record.id == *id)
+    /// Returns how many are not valid any more at `now`.
+    pub(crate) fn expired(&self, now: SystemTime) -> usize {
+        self.0.values().filter(|record| record.expires().is_some_and(|expiry| now >= expiry)).count()
     }
 }

@@ -232,6 +232,69 @@ fn configured_tokens_count_beside_the_file() {
     bench.check(Some(created.token.expose()), Peer::Network, "reviewer");
 }
 
+/// The token `ci` of a configuration file, with this secret.
+fn configured(secret: &str) -> TokenConfig {
+    let hash = identity::TokenHash::of(secret).to_string();
+    let text = serde_json::json!({"id": "ci", "hash": hash, "agent": "builder"});
+    serde_json::from_value(text).expect("known keys")
+}
+
+fn reconfigure(bench: &Bench, tokens: &[TokenConfig]) {
+    let records = tokens.iter().map(|token| token.build().expect("a sound token")).collect();
+    bench.identity.reconfigure(AgentId::new("default").expect("a name"), AgentSource::Builtin, records);
+}
+
+#[test]
+fn another_secret_under_the_same_name_is_another_grant() {
+    let bench = Bench::with_configured(&[configured("tg_ci_leaked")]);
+    let leaked = bench.show(Some("tg_ci_leaked"), Peer::Network).expect("let in");
+    assert!(bench.identity.still_vouches(&leaked));
+    reconfigure(&bench, &[configured("tg_ci_new")]);
+    assert!(!bench.identity.still_vouches(&leaked), "its holder would not be let in");
+    assert!(!bench.identity.still_tolerates(&leaked), "nor may it finish");
+    let new = bench.show(Some("tg_ci_new"), Peer::Network).expect("let in");
+    assert!(bench.identity.still_vouches(&new) && new.principal() == leaked.principal());
+    let hash = identity::TokenHash::of("tg_ci_new").to_string();
+    assert!(!format!("{new:?}").contains(hash.trim_start_matches("sha256:")), "not even the hash is shown");
+
+    // The same by the file: it is written by hand here, since the program gives every token an id of its own.
+    let created = bench.create(agent("reviewer"));
+    let caller = bench.show(Some(created.token.expose()), Peer::Network).expect("let in");
+    assert!(bench.identity.still_vouches(&caller));
+    let file = fs::read_to_string(bench.store.path()).expect("readable");
+    let rotated =
+        file.replace(&created.record.hash().to_string(), &hash.replace("sha256:", "sha256:00")[..71]);
+    assert_ne!(file, rotated);
+    fs::write(bench.store.path(), rotated).expect("writable");
+    assert!(!bench.identity.still_vouches(&caller));
+}
+
+#[test]
+fn the_state_of_the_grants_is_another_whenever_somebody_loses_its_own() {
+    let bench = Bench::with_configured(&[configured("tg_ci_secret")]);
+    let mut before = bench.identity.grants();
+    let mut check = |what: &str| {
+        let now = bench.identity.grants();
+        assert_ne!(before, now, "{what}");
+        assert_eq!(now, bench.identity.grants(), "{what}: it stays until something happens");
+        before = now;
+    };
+    reconfigure(&bench, &[]);
+    check("the configured token is gone");
+    let expires = Some(bench.clock.now() + Duration::from_mins(1));
+    let brief = bench.create(NewToken { expires, ..agent("brief") });
+    check("there is a token");
+    let caller = bench.show(Some(brief.token.expose()), Peer::Network).expect("let in");
+    bench.clock.advance(Duration::from_mins(1));
+    check("it has expired");
+    assert!(!bench.identity.still_vouches(&caller) && bench.identity.still_tolerates(&caller));
+    bench.store.revoke(brief.record.id()).expect("the folder can be written");
+    check("it was revoked");
+    assert!(!bench.identity.still_tolerates(&caller));
+    fs::remove_file(bench.store.path()).expect("the file is there");
+    check("the file is gone");
+}
+
 #[test]
 fn nothing_that_is_written_or_printed_holds_the_token() {
     let bench = Bench::new();

@@ -11,7 +11,7 @@ const ANNOTATION: &str = "x-mcp-header";
 const MAX_ANNOTATIONS: usize = 32;
 
 /// Largest integer that every JSON reader keeps exactly, 2^53 - 1.
-const MAX_SAFE_INTEGER: i64 = 9_007_199_254_740_991;
+const MAX_SAFE_INTEGER: u64 = 9_007_199_254_740_991;
 
 /// One argument that is repeated in a header.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +79,7 @@ impl ParamHeader {
             Value::String(text) => Some(header::encode(text).into_owned()),
             Value::Bool(flag) => Some(flag.to_string()),
             Value::Number(number) => {
-                number.as_i64().filter(|n| n.abs() <= MAX_SAFE_INTEGER).map(|n| n.to_string())
+                number.as_i64().filter(|n| n.unsigned_abs() <= MAX_SAFE_INTEGER).map(|n| n.to_string())
             }
             Value::Null | Value::Array(_) | Value::Object(_) => None,
         }
@@ -199,5 +199,30 @@ mod tests {
         assert_eq!(value(r#"{"a":7}"#).as_deref(), Some("7"));
         assert_eq!(value(r#"{"a":null}"#), None);
         assert_eq!(value("{}"), None);
+    }
+
+    #[test]
+    fn integers_that_not_every_reader_keeps_are_not_sent() {
+        let schema = r#"{"type":"object","properties":{"n":{"type":"integer","x-mcp-header":"N"}}}"#;
+        let header = plan(schema).unwrap().remove(0);
+        let value =
+            |number: &str| header.value(&serde_json::from_str(&format!("{{\"n\":{number}}}")).unwrap());
+        for safe in ["0", "-7", "9007199254740991", "-9007199254740991"] {
+            assert_eq!(value(safe).as_deref(), Some(safe));
+        }
+        let unsafe_ones = [
+            "9007199254740992",
+            "-9007199254740992",
+            "9223372036854775807",
+            "-9223372036854775807",
+            "-9223372036854775808",
+            "-9223372036854775809",
+            "18446744073709551615",
+            "18446744073709551616",
+            "0.5",
+        ];
+        for number in unsafe_ones {
+            assert_eq!(value(number), None, "{number}");
+        }
     }
 }

@@ -6,12 +6,14 @@ use bytes::Bytes;
 
 use crate::{Edit, Fault, MethodRow, Object, Routing, meta, object::decode_string, splice};
 
-/// Members that somebody on the way looks at. A case variant of one is refused.
+/// Members that somebody on the way looks at. A case variant of one is refused: a server that reads it all the same
+/// would be asked for something that the gateway did not see.
 const KNOWN: &[&str] = &[
     "_meta",
     "name",
     "uri",
     "arguments",
+    "task",
     "cursor",
     "ref",
     "argument",
@@ -264,5 +266,51 @@ mod tests {
         ] {
             assert!(matches!(parse(doubled), Err(BadParams::Fault(_))), "{doubled}");
         }
+    }
+    /// Every member that the gateway reads in some request, beside one that nobody reads.
+    #[test]
+    fn members_that_are_read_have_one_spelling() {
+        let rows = [
+            ("tools/call", "_meta", "_Meta"),
+            ("tools/call", "name", "NAME"),
+            ("tools/call", "arguments", "Arguments"),
+            ("tools/call", "arguments", "argument\u{17f}"),
+            ("tools/call", "task", "Task"),
+            ("tools/call", "task", "TASK"),
+            ("tools/call", "task", "ta\u{17f}k"),
+            ("tools/call", "task", "tas\u{212a}"),
+            ("tools/call", "requestState", "requeststate"),
+            ("tools/call", "inputResponses", "inputresponses"),
+            ("prompts/get", "name", "Name"),
+            ("resources/read", "uri", "URI"),
+            ("resources/subscribe", "uri", "Uri"),
+            ("tools/list", "cursor", "Cursor"),
+            ("completion/complete", "ref", "Ref"),
+            ("completion/complete", "argument", "Argument"),
+            ("completion/complete", "context", "Context"),
+            ("logging/setLevel", "level", "Level"),
+            ("tasks/get", "taskId", "taskid"),
+            ("tasks/result", "taskId", "tas\u{212a}Id"),
+            ("tasks/update", "inputResponses", "InputResponses"),
+            ("subscriptions/listen", "notifications", "Notifications"),
+            ("initialize", "protocolVersion", "protocolversion"),
+            ("initialize", "capabilities", "Capabilities"),
+            ("initialize", "clientInfo", "clientinfo"),
+        ];
+        let routed = r#""name":"x","uri":"x","taskId":"x","ref":{"type":"ref/prompt","name":"x"}"#;
+        for (name, member, variant) in rows {
+            let parse = |more: &str| {
+                let text = format!("{{{routed}{more}}}");
+                Params::parse(Some(text.into()), method(name).unwrap()).map(drop)
+            };
+            assert_eq!(parse(r#","Vendor":1,"vendor":2"#), Ok(()), "{name}");
+            let refused = Err(BadParams::Fault(Fault::CaseVariant(variant.to_owned())));
+            assert_eq!(parse(&format!(",\"{variant}\":{{}}")), refused, "{name} {member}");
+            let twice = parse(&format!(",\"{member}\":{{}},\"{member}\":{{}}"));
+            assert_eq!(twice, Err(BadParams::Fault(Fault::Duplicate(member.to_owned()))), "{name}");
+        }
+        let covered =
+            |known: &&str| *known == "requestId" || rows.iter().any(|(_, member, _)| member == known);
+        assert!(KNOWN.iter().all(covered), "a member without a row");
     }
 }

@@ -96,11 +96,12 @@ impl Decoder {
     }
 
     /// Checks a line, or the beginning of one, against the bound: all data of an event together, any other line alone.
+    /// Looks at the beginning only: a line that arrives in many pieces is checked with each.
     fn check_line(&self, line: &[u8]) -> Result<(), TooLarge> {
-        match split_field(line) {
-            (b"data", Some(value)) => self.within(self.data.len_with(value), self.max_event_bytes),
-            // Without a colon the name may still go on.
-            _ => self.within(line.len(), self.max_event_bytes + FIELD_BYTES),
+        match line.strip_prefix(b"data:") {
+            Some(value) => self.within(self.data.len_with(without_space(value)), self.max_event_bytes),
+            // It is of another field, or its name may still go on.
+            None => self.within(line.len(), self.max_event_bytes + FIELD_BYTES),
         }
     }
 
@@ -198,8 +199,11 @@ fn joined(mut lines: BytesMut, line: &[u8]) -> BytesMut {
 /// Splits a line into the field's name and its value without the one space before it; no value without a colon.
 fn split_field(line: &[u8]) -> (&[u8], Option<&[u8]>) {
     let Some(colon) = memchr::memchr(b':', line) else { return (line, None) };
-    let value = &line[colon + 1..];
-    (&line[..colon], Some(value.strip_prefix(b" ").unwrap_or(value)))
+    (&line[..colon], Some(without_space(&line[colon + 1..])))
+}
+
+fn without_space(value: &[u8]) -> &[u8] {
+    value.strip_prefix(b" ").unwrap_or(value)
 }
 
 /// Reads a reconnection time: digits and nothing else.

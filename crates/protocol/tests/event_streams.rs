@@ -1,6 +1,8 @@
 //! Properties of the reader of event streams: chunks make no difference, and it reads what a plain reader of whole
 //! streams reads that is written here from the standard (WHATWG HTML, section 9.2.6).
 
+use std::time::{Duration, Instant};
+
 use proptest::{collection::vec, prelude::*, sample::Index};
 use protocol::sse::{Decoder, Event, TooLarge, encode};
 
@@ -175,4 +177,22 @@ fn very_many_data_lines_take_no_longer_than_their_bytes() {
     let (events, end) = read([stream.as_bytes()], ROOMY);
     assert_eq!((events.len(), end), (1, Ok(())));
     assert_eq!(events[0].data.len(), 200_000 - 1);
+}
+
+/// However small the pieces of a line, what has come is not looked at again with each of them: that would take minutes
+/// here, and takes a fraction of a second.
+#[test]
+fn a_long_line_in_small_pieces_is_looked_at_once() {
+    const LINE: usize = 16 << 20;
+    const PIECE: [u8; 16] = [b'x'; 16];
+    for beginning in ["data: ", "", "other: ", "data"] {
+        let mut decoder = Decoder::new(2 * LINE);
+        let began = Instant::now();
+        decoder.feed(beginning.as_bytes());
+        for _ in 0..LINE / PIECE.len() {
+            decoder.feed(&PIECE);
+            assert_eq!(decoder.next_event(), Ok(None));
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{beginning:?} {:?}", began.elapsed());
+    }
 }

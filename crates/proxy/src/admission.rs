@@ -10,7 +10,7 @@ use identity::{AuthError, Authenticated, Identity, Peer, Presented};
 use policy::PolicySight;
 use protocol::{Era, Version};
 
-use crate::{BYTES_PER_TOKEN, Configured, Exposure, Proxy, Snapshot, session::Session};
+use crate::{BYTES_PER_TOKEN, Configured, Exposure, Proxy, Snapshot, session::Session, tasks::Company};
 
 /// The door a caller came through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,6 +136,13 @@ impl Viewpoint {
         }
     }
 
+    /// Returns the viewpoint of the same client at this moment; see [`Viewpoint::follow`].
+    pub(crate) fn followed(&self, identity: &Identity) -> Self {
+        let mut now = self.clone();
+        now.follow(identity);
+        now
+    }
+
     /// Returns how the caller sees tools in `world`.
     pub(crate) fn exposure(&self, world: &Snapshot) -> Exposure {
         let (settings, agent) = (&world.configured.exposure, &self.caller.principal().agent);
@@ -181,6 +188,13 @@ impl Admission {
     /// Returns whose the tasks are that the request starts: who came through the door, also where it named another agent.
     pub(crate) fn owner(&self) -> &Principal {
         self.claimed_by.as_ref().unwrap_or(&self.viewpoint.caller).principal()
+    }
+
+    /// Tells whether the caller is the only one there is: it has no token, and nobody needs one. Where that cannot be
+    /// told there are others. Blocks for one file access.
+    pub(crate) fn company(&self, identity: &Identity) -> Company {
+        let is_alone = self.principal().token.is_none() && matches!(identity.requires_token(), Ok(false));
+        if is_alone { Company::Alone } else { Company::Others }
     }
 
     /// Returns the same request as if it had come to the endpoint of one server.

@@ -18,7 +18,7 @@ use protocol::{MethodRow, Params, Routing};
 use tokio::time::Instant;
 use upstream::{CallError, Caller, Outgoing, Reply, SharedSession};
 
-use self::{addressed::Addressed, cached::Reading, deadline::Deadline, state::Sealing};
+use self::{addressed::Addressed, cached::Reading, deadline::Deadline, own_tasks::Listed, state::Sealing};
 pub(crate) use self::{deadline::HARD_LIMIT, running::Running};
 use crate::{
     Configured, Proxy,
@@ -57,6 +57,7 @@ pub(crate) async fn start(proxy: &Proxy, admission: Admission, request: Routed) 
     let logs = Wish::of(admission.client(), &request.params);
     let expected = Expected::of(row, &request.params, admission.era());
     let sealing = Sealing::of(proxy, &admission, row, &request.params);
+    let listed = Listed::of(proxy, &admission, row);
     let route = route.map_err(|_| absent(proxy, &admission, &request));
     match send(proxy, &admission, request, route, sealing.as_ref(), &mut record).await {
         Ok(Sent { permit, reply, deadline, reading }) => {
@@ -72,6 +73,7 @@ pub(crate) async fn start(proxy: &Proxy, admission: Admission, request: Routed) 
                 logs,
                 expected,
                 tasks: Arc::clone(&proxy.tasks),
+                listed,
                 sealing,
                 reading,
                 asked,
@@ -112,7 +114,8 @@ async fn find_route(
 /// Finds the server that runs the caller's task.
 fn task_route(proxy: &Proxy, admission: &Admission, task: &str) -> Result<Route, NoRoute> {
     let (catalog, view) = (&admission.world().catalog, admission.view());
-    let server = proxy.tasks.server(admission.principal(), view, catalog.server_ids(), task);
+    let caller = (admission.principal(), admission.company(&proxy.identity));
+    let server = proxy.tasks.server(caller, view, catalog.server_ids(), task);
     catalog.task_route(view, &server.ok_or(NoRoute)?, task)
 }
 

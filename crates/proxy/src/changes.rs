@@ -42,6 +42,11 @@ impl Changes {
         Self { viewpoint, revisions, seen, last: None }
     }
 
+    /// From now on tells whoever looks from there, who is the same principal; what it was told stays.
+    pub(crate) fn look_from(&mut self, viewpoint: &Viewpoint) {
+        self.viewpoint.clone_from(viewpoint);
+    }
+
     /// Waits for the next change that the client can see; returns the methods of the notifications to send. Who would
     /// not be let in any more is told nothing, and what was missed if it is let in again. Blocks for one file access
     /// when there is a change. Cancel safe. Never completes once the gateway has stopped publishing.

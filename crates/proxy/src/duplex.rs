@@ -114,10 +114,17 @@ impl Duplex {
         }
     }
 
+    /// Cancels every request in progress, and those that still come.
+    pub(crate) fn cancel_all(&self) {
+        self.cancellable.cancel_all();
+    }
+
     /// Takes a message. It waits only while the client does not read what it is sent.
     pub(crate) async fn take(self: &Arc<Self>, message: Message, arrival: Arrival) {
         match message {
-            Message::Request(request) if &*request.method == "initialize" => self.initialize(&request).await,
+            Message::Request(request) if &*request.method == "initialize" => {
+                self.initialize(&request, arrival).await;
+            }
             Message::Request(request) => self.start(request, arrival).await,
             Message::Notification(note) => self.notified(&note),
             Message::Response(response) => self.answered(response),
@@ -200,15 +207,21 @@ impl Duplex {
         self.client(request, 0).map_or(Era::Legacy, |client| client.version.era())
     }
 
-    async fn initialize(self: &Arc<Self>, request: &Request) {
+    /// Opens a session for whoever is vouched for at this moment.
+    async fn initialize(self: &Arc<Self>, request: &Request, arrival: Arrival) {
         let proxy = &self.exchange.proxy;
-        let opened = match methods::initialize(proxy, &self.viewpoint, request.params.as_ref()) {
+        let viewpoint = arrival.caller.map(|caller| Viewpoint { caller, ..self.viewpoint.clone() });
+        let viewpoint = viewpoint.ok_or(Failure::Internal);
+        let opened = viewpoint.and_then(|viewpoint| {
+            methods::initialize(proxy, &viewpoint, request.params.as_ref()).map(|opened| (viewpoint, opened))
+        });
+        let (viewpoint, opened) = match opened {
             Ok(opened) => opened,
             Err(failure) => return self.send(failed(&failure, request, Era::Legacy)).await,
         };
         let opening = Opening {
-            owner: self.viewpoint.caller.principal().key(),
-            view: self.viewpoint.view.clone(),
+            owner: viewpoint.caller.principal().key(),
+            view: viewpoint.view.clone(),
             version: opened.version,
             client_info: opened.client_info,
             capabilities: opened.capabilities,
@@ -226,7 +239,7 @@ impl Duplex {
             self.end(&before);
         }
         self.send(encode::result(&request.id, &opened.result).into()).await;
-        self.stand(session);
+        self.stand(viewpoint, session);
     }
 
     /// Opens a session: the one client of this process's own streams stands outside the table.
@@ -243,10 +256,10 @@ impl Duplex {
     }
 
     /// Tells a legacy client what it did not ask for, for as long as it is there.
-    fn stand(self: &Arc<Self>, session: Arc<Session>) {
+    fn stand(self: &Arc<Self>, viewpoint: Viewpoint, session: Arc<Session>) {
         let duplex = self.clone();
         let over = session.closed().clone();
-        let mut standing = Standing::new(&self.exchange.proxy, self.viewpoint.clone(), session);
+        let mut standing = Standing::new(&self.exchange.proxy, viewpoint, session);
         self.exchange.proxy.drain.tasks().spawn(async move {
             let announcing = over.run_until_cancelled(async {
                 loop {

@@ -9,6 +9,7 @@ mod guard;
 mod health;
 mod legacy;
 mod modern;
+mod panics;
 mod patient;
 mod post;
 mod receive;
@@ -20,3 +21,4 @@ mod sse;
 mod streams;
 
 pub use connection::{Connections, serve_connection};
+pub(crate) use receive::arriving;

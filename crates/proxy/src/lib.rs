@@ -37,6 +37,7 @@ mod tasks;
 mod tool_search;
 mod updates;
 mod uris;
+mod vouching;
 
 pub use drain::Drain;
 pub use error::ERROR_META;

@@ -65,6 +65,12 @@ pub(crate) async fn answer(
     }
 }
 
+/// Tells whether a call of the tool `name` goes to an upstream, should one have it, and not to a tool of the gateway's
+/// own or nowhere.
+pub(crate) fn leads_upstream(admission: &Admission, name: &str) -> bool {
+    matches!(gateway_tools::addressed(admission, name), Addressed::Upstream)
+}
+
 async fn routed(
     proxy: &Proxy,
     admission: Admission,

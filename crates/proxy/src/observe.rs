@@ -103,25 +103,26 @@ impl<'a> Note<'a> {
             method: request.row.name,
             name: request.asked.as_ref().map(|asked| asked.operation),
             server: server.or(request.asked.as_ref().map(|asked| &*asked.server)),
-            target: Some(request.params.key()),
+            target: Some(request.params.key()).filter(|key| !key.is_empty()),
             arguments: request.params.arguments(),
         }
     }
 
     /// A call of a tool that the client is not shown.
     pub(crate) fn unknown(request: &'a Params) -> Self {
-        let (target, arguments) = (Some(request.key()), request.arguments());
+        let (target, arguments) = (Some(request.key()).filter(|key| !key.is_empty()), request.arguments());
         Self { method: "tools/call", name: None, server: None, target, arguments }
     }
 
-    /// A tool of the gateway's own, called by `request`.
+    /// A tool of the gateway's own, called by `request`. What the caller left empty is left out.
     pub(crate) fn own(
         name: &'static str,
         request: &'a Params,
         server: Option<&'a str>,
         target: Option<&'a str>,
     ) -> Self {
-        let target = target.map(Cow::Borrowed);
+        let server = server.filter(|server| !server.is_empty());
+        let target = target.filter(|target| !target.is_empty()).map(Cow::Borrowed);
         Self { method: "tools/call", name: Some(name), server, target, arguments: request.arguments() }
     }
 }

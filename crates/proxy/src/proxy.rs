@@ -16,8 +16,9 @@ use crate::{
     places::{Place, Places},
     read_cache::ReadCache,
     refusals::Refusals,
-    session::Sessions,
+    session::{Budget, Sessions},
     tasks::Tasks,
+    vouching::Vouching,
 };
 
 /// Least time between two sweeps of idle sessions.
@@ -81,6 +82,7 @@ pub struct Parts {
 #[derive(Debug)]
 pub struct Proxy {
     pub(crate) identity: Arc<Identity>,
+    pub(crate) vouching: Arc<Vouching>,
     pub(crate) upstreams: Upstreams,
     pub(crate) trail: Trail,
     pub(crate) snapshots: Arc<Snapshots>,
@@ -95,6 +97,8 @@ pub struct Proxy {
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) request_states: Arc<RequestStates>,
     pub(crate) read_cache: Arc<ReadCache>,
+    /// What bodies of requests may hold while they arrive.
+    pub(crate) arriving: Arc<Budget>,
     refusals: Refusals,
     startup_wait: Duration,
     settle_until: Mutex<Instant>,
@@ -108,6 +112,7 @@ impl Proxy {
         Arc::new(Self {
             tasks: Arc::default(),
             read_cache: Arc::default(),
+            arriving: crate::http::arriving(),
             request_states: Arc::new(parts.request_states),
             sessions: Sessions::new(parts.limits.sessions(), parts.limits.session_idle()),
             refusals: Refusals::default(),
@@ -115,6 +120,7 @@ impl Proxy {
             startup_wait: parts.startup_wait,
             in_flight: Places::new(parts.limits.in_flight()),
             standing: Places::new(standing_streams(&parts.limits)),
+            vouching: Vouching::new(Arc::clone(&parts.identity)),
             identity: parts.identity,
             upstreams: parts.upstreams,
             trail: parts.trail,

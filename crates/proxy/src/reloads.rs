@@ -37,29 +37,28 @@ struct History {
 }
 
 impl Reloads {
-    /// Notes a reload of these parts: with its warnings when it was put in force, else why it was not.
-    pub fn note(&self, parts: &[Reloaded], outcome: Result<Vec<String>, String>) {
-        let now = OffsetDateTime::now_utc();
+    /// Notes that the configuration was put in force after a change of these parts, with its warnings. All of it was
+    /// read, so nothing that was refused before still stands.
+    pub fn note_success(&self, changed: &[Reloaded], warnings: Vec<String>) {
         let mut record = self.0.lock();
         let record = record.get_or_insert_default();
-        for part in parts {
-            let history = match part {
-                Reloaded::Servers => &mut record.servers,
-                Reloaded::Rules => &mut record.rules,
-            };
-            history.attempts += 1;
-            history.last_attempt = Some(now);
-            match &outcome {
-                Ok(_) => {
-                    history.successes += 1;
-                    history.last_success = Some(now);
-                    history.last_error = None;
-                }
-                Err(reason) => history.last_error = Some(reason.clone()),
-            }
+        let now = record.attempt(changed, &[]);
+        for part in changed {
+            let history = record.history(*part);
+            history.successes += 1;
+            history.last_success = Some(now);
         }
-        if let Ok(warnings) = outcome {
-            record.warnings = warnings;
+        record.warnings = warnings;
+    }
+
+    /// Notes that a change of these parts was refused, for the fault of those `at_fault`. It replaces what was refused
+    /// before: all that is known of the files as they are now.
+    pub fn note_refusal(&self, changed: &[Reloaded], at_fault: &[Reloaded], reason: &str) {
+        let mut record = self.0.lock();
+        let record = record.get_or_insert_default();
+        record.attempt(changed, at_fault);
+        for part in at_fault {
+            record.history(*part).last_error = Some(reason.to_owned());
         }
     }
 
@@ -70,6 +69,29 @@ impl Reloads {
         let mut rules = record.rules.to_json();
         rules["last_warnings"] = json!(record.warnings);
         json!({"mcp_config": record.servers.to_json(), "gateway_rules": rules})
+    }
+}
+
+impl Record {
+    /// Counts an attempt for each of the parts, and forgets what was wrong before. Returns when it was.
+    fn attempt(&mut self, changed: &[Reloaded], at_fault: &[Reloaded]) -> OffsetDateTime {
+        let now = OffsetDateTime::now_utc();
+        for part in [Reloaded::Servers, Reloaded::Rules] {
+            let history = self.history(part);
+            history.last_error = None;
+            if changed.contains(&part) || at_fault.contains(&part) {
+                history.attempts += 1;
+                history.last_attempt = Some(now);
+            }
+        }
+        now
+    }
+
+    const fn history(&mut self, part: Reloaded) -> &mut History {
+        match part {
+            Reloaded::Servers => &mut self.servers,
+            Reloaded::Rules => &mut self.rules,
+        }
     }
 }
 
@@ -94,8 +116,8 @@ mod tests {
     fn a_failure_keeps_the_last_success() {
         let reloads = Reloads::default();
         assert_eq!(reloads.to_json(), Value::Null);
-        reloads.note(&[Reloaded::Servers, Reloaded::Rules], Ok(vec!["odd".to_owned()]));
-        reloads.note(&[Reloaded::Rules], Err("broken".to_owned()));
+        reloads.note_success(&[Reloaded::Servers, Reloaded::Rules], vec!["odd".to_owned()]);
+        reloads.note_refusal(&[Reloaded::Rules], &[Reloaded::Rules], "broken");
         let shown = reloads.to_json();
         assert_eq!(shown["mcp_config"]["attempt_count"], 1);
         assert_eq!(shown["gateway_rules"]["attempt_count"], 2);
@@ -103,5 +125,20 @@ mod tests {
         assert_eq!(shown["gateway_rules"]["last_error"], "broken");
         assert_eq!(shown["gateway_rules"]["last_warnings"][0], "odd");
         assert!(shown["gateway_rules"]["last_success"].is_string());
+    }
+
+    #[test]
+    fn what_is_refused_is_booked_to_the_part_at_fault_until_a_load_succeeds() {
+        let reloads = Reloads::default();
+        let errors = || {
+            let shown = reloads.to_json();
+            [&shown["mcp_config"], &shown["gateway_rules"]].map(|part| part["last_error"].clone())
+        };
+        reloads.note_refusal(&[Reloaded::Rules], &[Reloaded::Servers], "a key too many");
+        assert_eq!(errors(), [json!("a key too many"), Value::Null]);
+        reloads.note_refusal(&[Reloaded::Servers], &[Reloaded::Rules], "no agents");
+        assert_eq!(errors(), [Value::Null, json!("no agents")]);
+        reloads.note_success(&[Reloaded::Servers], Vec::new());
+        assert_eq!(errors(), [Value::Null, Value::Null]);
     }
 }

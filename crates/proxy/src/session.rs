@@ -27,7 +27,7 @@ use upstream::{ClientSession, Said, Watcher};
 use self::{asked::Asked, listeners::Listeners, outside::Outside};
 pub(crate) use self::{
     cancellable::{Cancellable, Entry},
-    events::{EventId, EventStreams, Greeting, Leaving, Piece, StreamKind},
+    events::{Budget, EventId, EventStreams, Greeting, Leaving, Piece, Room, StreamKind},
     listeners::Listener,
     questions::Questions,
     table::Sessions,

@@ -14,6 +14,15 @@ const MAX_TASKS: usize = 10_000;
 /// Longest task id, in bytes. A task with a longer one cannot be reached through the gateway.
 const MAX_ID_BYTES: usize = 512;
 
+/// Whether a caller is the only one there is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Company {
+    /// It is: nobody has a token.
+    Alone,
+    /// There are others, or may be.
+    Others,
+}
+
 /// The tasks that were started through this gateway.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks(Mutex<Table>);
@@ -49,21 +58,21 @@ impl Tasks {
     }
 
     /// Returns the server that runs the caller's task. At a single server's endpoint, a task that nobody is known to
-    /// have started is that server's business for a caller without a token, who is the only one there is; on the merged
-    /// one, an id that several servers gave means none of them.
+    /// have started is that server's business for a caller who is the only one there is; on the merged one, an id that
+    /// several servers gave means none of them.
     pub(crate) fn server<'a>(
         &self,
-        caller: &Principal,
+        (caller, company): (&Principal, Company),
         view: &View,
         servers: impl IntoIterator<Item = &'a ServerId>,
         id: &str,
     ) -> Option<ServerId> {
-        let (key, is_alone) = (caller.key(), caller.token.is_none());
+        let key = caller.key();
         let table = self.0.lock();
         let owner_at = |server: &ServerId| table.owners.get(&Task { id: id.into(), server: server.clone() });
         match view {
             View::Server(server) => {
-                let reaches = owner_at(server).map_or(is_alone, |owner| *owner == key);
+                let reaches = owner_at(server).map_or(company == Company::Alone, |owner| *owner == key);
                 reaches.then(|| server.clone())
             }
             View::All => {
@@ -129,24 +138,37 @@ mod tests {
         let [own, other] = ["own", "other"].map(|name| principal(name, Some(name)));
         let tasks = Tasks::default();
         tasks.enter(own.key(), &a, "1");
-        assert_eq!(tasks.server(&own, &View::All, &both, "1"), Some(a.clone()));
-        assert_eq!(tasks.server(&other, &View::All, &both, "1"), None);
-        assert_eq!(tasks.server(&other, &View::Server(a.clone()), &both, "1"), None);
+        assert_eq!(tasks.server((&own, Company::Others), &View::All, &both, "1"), Some(a.clone()));
+        assert_eq!(tasks.server((&other, Company::Others), &View::All, &both, "1"), None);
+        assert_eq!(tasks.server((&other, Company::Others), &View::Server(a.clone()), &both, "1"), None);
         assert_eq!([&own, &other].map(|caller| tasks.is_own(&caller.key(), &a, "1")), [true, false]);
         tasks.enter(own.key(), &b, "1");
-        assert_eq!(tasks.server(&own, &View::All, &both, "1"), None, "two servers gave the same id");
+        assert_eq!(
+            tasks.server((&own, Company::Others), &View::All, &both, "1"),
+            None,
+            "two servers gave the same id"
+        );
         tasks.enter(other.key(), &a, "1");
-        assert_eq!(tasks.server(&other, &View::Server(a.clone()), &both, "1"), Some(a.clone()));
-        assert_eq!(tasks.server(&own, &View::Server(a), &both, "1"), None, "the id was given again");
+        assert_eq!(
+            tasks.server((&other, Company::Others), &View::Server(a.clone()), &both, "1"),
+            Some(a.clone())
+        );
+        assert_eq!(
+            tasks.server((&own, Company::Others), &View::Server(a), &both, "1"),
+            None,
+            "the id was given again"
+        );
     }
 
     #[test]
     fn a_task_of_nobody_is_the_only_callers() {
         let a = ServerId::new("a").unwrap();
         let view = View::Server(a.clone());
-        let tasks = Tasks::default();
-        assert_eq!(tasks.server(&principal("launcher", None), &view, [&a], "1"), Some(a.clone()));
-        assert_eq!(tasks.server(&principal("one", Some("one")), &view, [&a], "1"), None);
+        let (tasks, launcher) = (Tasks::default(), principal("launcher", None));
+        assert_eq!(tasks.server((&launcher, Company::Alone), &view, [&a], "1"), Some(a.clone()));
+        assert_eq!(tasks.server((&launcher, Company::Others), &view, [&a], "1"), None);
+        let one = principal("one", Some("one"));
+        assert_eq!(tasks.server((&one, Company::Others), &view, [&a], "1"), None);
     }
 
     #[test]

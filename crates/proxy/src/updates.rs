@@ -18,6 +18,7 @@ const TASK: &str = "notifications/tasks";
 pub(crate) async fn next_update(proxy: &Proxy, viewpoint: &Viewpoint, watcher: &Watcher) -> Update {
     loop {
         let updated = watcher.next().await;
+        let viewpoint = &viewpoint.followed(&proxy.identity);
         let snapshot = proxy.snapshots.current();
         let world = &snapshot.configured;
         let subject = Subject { server: updated.server().clone(), target: Target::Server };

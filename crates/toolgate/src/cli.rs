@@ -1,6 +1,6 @@
 //! The command line: what can be typed, and which file answers it. Each command has a file in `cli/`.
 //! Exit codes: 0 done, 1 failed or refused, 2 wrong usage, 3 done but not everything is usable
-//! (`validate`, `import`, `init`).
+//! (`validate`, `import`, `init`), or no answer (`policy test`, where 1 is a denial).
 
 use std::{fs::File, os::fd::AsFd as _, os::unix::fs::FileTypeExt as _, process::ExitCode};
 
@@ -25,6 +25,7 @@ mod status;
 mod stdio;
 mod token;
 mod tools;
+mod typed;
 mod uninstall;
 mod validate;
 
@@ -32,6 +33,7 @@ use crate::peer_variables::PeerTransport;
 
 pub use error::CliError;
 pub use options::{GatewayOptions, ServeOptions, StateOptions};
+pub use typed::parse;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -66,7 +68,8 @@ pub enum Command {
     #[command(after_help = "\
 Examples:
   toolgate serve
-  toolgate serve --config ./toolgate.yaml --listen 127.0.0.1:9000
+  toolgate serve --config ./toolgate.yaml
+  toolgate serve --listen 127.0.0.1:9000 --ops-listen 127.0.0.1:9001      (beside another gateway)
   toolgate serve --listen 0.0.0.0:8787        (asks every caller for a token)")]
     Serve(ServeOptions),
     /// Serve the program that launched us, on standard input and output

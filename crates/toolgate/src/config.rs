@@ -21,6 +21,7 @@ mod self_reference;
 mod servers;
 mod shape;
 mod suggest;
+mod whereabouts;
 mod written;
 mod yaml;
 
@@ -29,7 +30,9 @@ pub use diagnostic::{Diagnostic, Position, Severity};
 pub(crate) use document::{Entry, Node, NodeValue, Span, unreadable};
 pub use error::{LoadError, ServerFault};
 pub use find::Source;
+pub(crate) use find::{find_rules, find_servers_of_peer, same_file};
 pub(crate) use jsonc::read as read_jsonc;
 pub use load::{Choices, Compat, Loaded, Origin, Surroundings, load};
 pub(crate) use mask::{hide, secret_spans};
+pub(crate) use whereabouts::{Basis, Wanted, Whereabouts};
 pub use written::{DEFAULT_AGENT, GatewayConfig, NamingChoice, schema};

@@ -129,7 +129,22 @@ fn greet(request: &BuiltinRequest) -> Result<Bytes, BuiltinError> {
 /// Reads a request's parameters.
 fn params<'a, T: Deserialize<'a>>(request: &'a BuiltinRequest) -> Result<T, BuiltinError> {
     let read = serde_json::from_slice(&request.params);
-    read.map_err(|fault| error(code::INVALID_PARAMS, format!("invalid params: {fault}")))
+    read.map_err(|fault| error(code::INVALID_PARAMS, format!("invalid params: {}", in_plain_words(&fault))))
+}
+
+/// Says what does not fit to whoever wrote it, without our names of types and without a place that nobody sees.
+fn in_plain_words(fault: &serde_json::Error) -> String {
+    let text = fault.to_string();
+    let text = text.split(" at line ").next().unwrap_or_default();
+    let Some((before, expected)) = text.rsplit_once("expected ") else { return text.to_owned() };
+    let words = match expected {
+        "u64" => "a whole number, 0 or more",
+        "i64" => "a whole number",
+        "f64" => "a number",
+        _ if expected.starts_with("struct ") => "an object",
+        other => other,
+    };
+    format!("{before}expected {words}")
 }
 
 fn error(code: i64, message: String) -> BuiltinError {

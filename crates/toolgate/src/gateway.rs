@@ -51,7 +51,9 @@ pub struct Plan {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The audit trail cannot be opened. Without it no call may be made.
-    #[error("the audit trail cannot be opened: {0}")]
+    #[error(
+        "there is no audit trail, and no call without one: {0} (`--state-dir`, or `audit.file` in toolgate.yaml, names another place)"
+    )]
     Audit(#[from] audit::AuditError),
     /// The thread that starts children cannot be started.
     #[error("children cannot be started: {0}")]

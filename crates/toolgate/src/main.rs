@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use toolgate::{cli, telemetry};
 
 /// No sampling profiler inside, and quick with many small allocations of many sizes.
@@ -15,5 +14,5 @@ fn main() -> ExitCode {
         return code;
     }
     telemetry::start_logging();
-    cli::run(cli::Cli::parse())
+    cli::run(cli::parse())
 }

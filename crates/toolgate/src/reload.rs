@@ -196,7 +196,7 @@ impl Reloader {
         self.watch.only(&loaded.watched);
         self.refused = None;
         let warnings: Vec<String> = loaded.warnings.iter().map(|w| w.problem().to_owned()).collect();
-        self.reloads.note(&self.parts(cause), Ok(warnings));
+        self.reloads.note_success(&self.parts(cause), warnings);
         self.record(
             "reloaded",
             &[("revision", Detail::Number(revision)), ("files", Detail::Text(&named(cause)))],
@@ -208,14 +208,15 @@ impl Reloader {
 
     fn refuse(&mut self, cause: Cause, refusal: &Refusal) {
         let reason = reason_of(refusal);
-        for part in self.parts(&cause) {
+        let at_fault = self.at_fault(&cause, refusal);
+        for &part in &at_fault {
             say(format_args!("[HOT RELOAD] ERROR: Failed to reload {}: {reason}", title(part)));
         }
         for diagnostic in diagnostics(refusal) {
             say(format_args!("{diagnostic}\n"));
         }
         say(format_args!("[HOT RELOAD] The configuration in force stays as it was."));
-        self.reloads.note(&self.parts(&cause), Err(reason.clone()));
+        self.reloads.note_refusal(&self.parts(&cause), &at_fault, &reason);
         let details = [
             ("revision", Detail::Number(self.snapshots.current().revision)),
             ("files", Detail::Text(&named(&cause))),
@@ -278,7 +279,23 @@ impl Reloader {
         parts
     }
 
-    fn part_of(&self, file: &PathBuf) -> Reloaded {
+    /// Returns the parts whose files are at fault; where none is named, those that changed.
+    fn at_fault(&self, cause: &Cause, refusal: &Refusal) -> Vec<Reloaded> {
+        let part_of = |file: &Path| self.part_of(&self.origin.folder.join(file));
+        let mut parts = match refusal {
+            Refusal::Faulty(error) => error.files().into_iter().map(part_of).collect(),
+            Refusal::Lost(file) => vec![part_of(file)],
+            Refusal::RulesGone | Refusal::Broken => Vec::new(),
+        };
+        if parts.is_empty() {
+            return self.parts(cause);
+        }
+        parts.sort_by_key(|part| *part == Reloaded::Rules);
+        parts.dedup();
+        parts
+    }
+
+    fn part_of(&self, file: &Path) -> Reloaded {
         let is_rules = self.rules.as_ref().is_some_and(|rules| self.origin.folder.join(rules) == *file)
             || file.file_name().is_some_and(|name| name == ".mcp-gateway-rules.json");
         if is_rules { Reloaded::Rules } else { Reloaded::Servers }
@@ -361,17 +378,8 @@ fn is_lost(file: &Path) -> bool {
 /// Returns why a configuration is refused, in one line.
 fn reason_of(refusal: &Refusal) -> String {
     match refusal {
-        Refusal::Faulty(LoadError::Refused { faults, .. }) => {
-            let first = faults.first().map(|fault| match fault.place() {
-                Some(place) => format!("{} ({place})", fault.problem()),
-                None => fault.problem().to_owned(),
-            });
-            first.unwrap_or_else(|| "it is refused".to_owned())
-        }
-        Refusal::Faulty(LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::Peer(_))
-        | Refusal::Lost(_)
-        | Refusal::RulesGone
-        | Refusal::Broken => refusal.to_string(),
+        Refusal::Faulty(error) => error.summary(),
+        Refusal::Lost(_) | Refusal::RulesGone | Refusal::Broken => refusal.to_string(),
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     announce::{self, Announcement, RulesFacts},
     config::{Loaded, Origin, Source},
     gateway::{Gateway, Plan, StartError},
-    listener,
+    listener::{self, Purpose},
     operations::{LeftOut, Operations},
     reload::Reloader,
     signals::Signals,
@@ -217,8 +217,8 @@ impl HttpDoor {
                 listen.address()
             );
         }
-        let data = listener::bind(listen.address()).await?;
-        let operations = listener::bind(listen.operations()).await?;
+        let data = listener::bind(listen.address(), Purpose::Clients).await?;
+        let operations = listener::bind(listen.operations(), Purpose::Operations).await?;
         let addresses = (data.local_addr()?, operations.local_addr()?);
         let connections = Connections::new(gateway.proxy.clone(), addresses.0, listen);
         let workers = Workers::start(available_parallelism().map_or(1, usize::from), &connections)?;

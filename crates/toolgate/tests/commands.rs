@@ -306,3 +306,77 @@ fn help_has_examples_for_every_command() {
         assert!(!help.output.contains(&Path::new(env!("CARGO_MANIFEST_DIR")).display().to_string()));
     }
 }
+
+#[test]
+fn a_token_that_is_dead_already_is_not_created() {
+    let place = Place::new();
+    let answer = place.run(&["token", "create", "--agent", "a", "--expires", "2020-01-31T00:00:00Z"]);
+    assert_eq!((answer.code, answer.output.as_str()), (Some(1), ""));
+    assert!(
+        answer.errors.contains("`--expires` names 2020-01-31T00:00:00Z, which is past"),
+        "{}",
+        answer.errors
+    );
+    assert_eq!(place.run(&["token", "list", "-o", "json"]).json(), Value::Array(vec![]));
+}
+
+#[test]
+fn help_has_help() {
+    let place = Place::new();
+    for arguments in [&["help", "--help"][..], &["help", "-h"], &["help", "token", "--help"]] {
+        let answer = place.run(arguments);
+        assert_eq!(answer.code, Some(0), "{arguments:?}: {}", answer.errors);
+        assert!(answer.output.contains("Usage: toolgate"), "{arguments:?}: {}", answer.output);
+    }
+}
+
+#[test]
+fn no_answer_is_not_a_denial() {
+    let place = Place::new()
+        .with("toolgate.yaml", "version: 1\nservers: { a: { builtin: demo } }\nrules: { agents: {} }\n")
+        .with("broken.yaml", "version: 1\nservres: {}\n")
+        .with("batch.jsonl", "{\"server\": \"a\", \"expect\": \"deny\"}\n{\"srv\": 1}\n");
+    let test = |arguments: &[&str]| place.run(&[&["policy", "test"], arguments].concat()).code;
+    assert_eq!(test(&["--agent", "x", "--server", "a"]), Some(1));
+    assert_eq!(test(&["--agent", "x", "--server", "a", "--config", "broken.yaml"]), Some(3));
+    assert_eq!(test(&["--agent", "x", "--server", "a", "--rules", "none.json"]), Some(3));
+    assert_eq!(test(&["--batch", "batch.jsonl"]), Some(3));
+    assert_eq!(test(&["--batch", "none.jsonl"]), Some(3));
+    assert_eq!(test(&["--agent", "x"]), Some(2));
+}
+
+#[test]
+fn the_example_is_accepted_as_it_is() {
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../../toolgate.example.yaml");
+    let place = Place::new().with("toolgate.yaml", &fs::read_to_string(example).expect("it is there"));
+    let output = place.command(&["validate"]).env("GITHUB_TOKEN", "x").output().expect("runs");
+    let answer = Answer::of(&output);
+    assert_eq!(answer.code, Some(0), "{}{}", answer.output, answer.errors);
+}
+
+#[test]
+fn a_file_that_is_not_there_comes_with_help() {
+    let place = Place::new().with("toolgate.yaml", "version: 1\ninclude: [none.json]\n");
+    let included = place.run(&["validate"]).output;
+    assert!(
+        included.contains("cannot read `none.json`") && included.contains("help: take the file out of"),
+        "{included}"
+    );
+    for command in ["validate", "serve"] {
+        let named = place.run(&[command, "--config", "none.yaml"]);
+        assert_eq!(named.code, Some(1));
+        assert!(named.errors.contains("= help: name a file that is there"), "{command}: {}", named.errors);
+    }
+}
+
+#[test]
+fn a_reader_of_the_demo_that_has_enough_is_no_fault() {
+    let place = Place::new();
+    let mut command = place.command(&["demo"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("runs");
+    let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+    lines.read_line(&mut String::new()).expect("a line");
+    drop(lines);
+    let answer = Answer::of(&child.wait_with_output().expect("it ends"));
+    assert_eq!((answer.code, answer.errors.as_str()), (Some(0), ""));
+}

@@ -85,3 +85,17 @@ fn configured_servers_are_asked() {
     let rows: Vec<Value> = serde_json::from_slice(&listed.stdout).expect("JSON");
     assert!(rows.iter().any(|row| row["server"] == "notes" && row["tool"] == "add"), "{rows:?}");
 }
+
+#[test]
+fn a_list_in_json_is_a_catalog() {
+    let folder = folder();
+    let list = |catalog: &str| run(folder.path(), &["list", "--catalog", catalog, "-o", "json"]).stdout;
+    let listed = list("tools.json");
+    let tools: Value = serde_json::from_slice(&listed).expect("JSON");
+    let issue = tools.as_array().expect("rows").iter().find(|tool| tool["tool"] == "create_issue");
+    assert_eq!(issue.expect("listed")["inputSchema"]["required"], json!(["title"]));
+    fs::write(folder.path().join("again.json"), &listed).expect("writable");
+    assert_eq!(text(&list("again.json")), text(&listed));
+    let found = run(folder.path(), &["search", "--catalog", "again.json", "open an issue", "--limit", "1"]);
+    assert!(text(&found.stdout).contains("create_issue(title: string)"), "{}", text(&found.stdout));
+}

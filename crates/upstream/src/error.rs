@@ -49,7 +49,7 @@ pub enum CallError {
         what: String,
     },
     /// The upstream refused the HTTP request.
-    #[error("upstream `{server}` answered with HTTP status {status}")]
+    #[error("upstream `{server}` answered with HTTP status {status}{}", hint(*.status))]
     Status {
         /// The upstream.
         server: ServerId,
@@ -71,10 +71,37 @@ impl CallError {
             Self::Unavailable { reason, .. } | Self::Lost { reason, .. } => reason,
             Self::TooLarge { limit, .. } => format!("it answered with more than {limit} bytes"),
             Self::Protocol { what, .. } => format!("it broke the protocol: {what}"),
-            Self::Status { status, .. } => format!("it answered with HTTP status {status}"),
+            Self::Status { status, .. } => format!("it answered with HTTP status {status}{}", hint(status)),
             Self::NotConfigured(_) | Self::Busy { .. } | Self::Params(_) | Self::ForeignCredential(_) => {
                 self.to_string()
             }
         }
+    }
+}
+
+/// Returns what whoever configures the gateway can do about an HTTP status: most servers that refuse want a credential.
+const fn hint(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "; it wants a credential: set `headers: Authorization` for this server",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_credential_says_where_to_put_one() {
+        for status in [401, 403] {
+            let error = CallError::Status { server: ServerId::new("git").unwrap(), status };
+            for said in [error.to_string(), error.into_reason()] {
+                assert!(said.contains(&format!("HTTP status {status}")), "{said}");
+                assert!(said.ends_with("set `headers: Authorization` for this server"), "{said}");
+                assert!(!said.contains('\n'), "{said}");
+            }
+        }
+        let other = CallError::Status { server: ServerId::new("git").unwrap(), status: 502 };
+        assert_eq!(other.to_string(), "upstream `git` answered with HTTP status 502");
     }
 }

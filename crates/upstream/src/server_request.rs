@@ -13,6 +13,7 @@ pub struct ServerRequest {
     method: Box<str>,
     params: Option<Bytes>,
     withdrawn: CancellationToken,
+    settled: CancellationToken,
     /// `None` once it is answered.
     answer: Option<Answer>,
 }
@@ -24,8 +25,8 @@ impl ServerRequest {
         params: Option<Bytes>,
         answer: impl FnOnce(ResponseBody) + Send + Sync + 'static,
     ) -> Self {
-        let withdrawn = CancellationToken::new();
-        Self { method, params, withdrawn, answer: Some(Box::new(answer)) }
+        let (withdrawn, settled) = (CancellationToken::new(), CancellationToken::new());
+        Self { method, params, withdrawn, settled, answer: Some(Box::new(answer)) }
     }
 
     /// Returns the method's name.
@@ -36,6 +37,16 @@ impl ServerRequest {
     /// Returns the JSON text of the parameters, if there are any.
     pub const fn params(&self) -> Option<&Bytes> {
         self.params.as_ref()
+    }
+
+    /// Drops the parameters, once they are written for whoever is asked: the answer may be long in coming.
+    pub fn forget_params(&mut self) {
+        self.params = None;
+    }
+
+    /// Returns a token that is cancelled when the request is answered, refused or dropped: nobody is waited for any more.
+    pub const fn settled(&self) -> &CancellationToken {
+        &self.settled
     }
 
     /// Returns a token that is cancelled when the server takes the request back (`notifications/cancelled`).
@@ -65,6 +76,7 @@ impl Drop for ServerRequest {
         if let Some(answer) = self.answer.take() {
             answer(refusal(code::INTERNAL_ERROR, "the client cannot be asked any more"));
         }
+        self.settled.cancel();
     }
 }
 
@@ -101,5 +113,17 @@ mod tests {
         let (request, answers) = asked();
         request.refuse();
         assert!(answers.lock().unwrap()[0].contains("-32601"));
+    }
+
+    #[test]
+    fn it_is_settled_however_it_ends() {
+        let answer = |request: ServerRequest| request.answer(ResponseBody::Result(Bytes::from_static(b"{}")));
+        for end in [answer, ServerRequest::refuse, drop] {
+            let (request, _) = asked();
+            let settled = request.settled().clone();
+            assert!(!settled.is_cancelled());
+            end(request);
+            assert!(settled.is_cancelled());
+        }
     }
 }

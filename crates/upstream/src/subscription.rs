@@ -75,6 +75,7 @@ pub(crate) async fn keep(
                 open: None,
                 has_gap: false,
                 ended: None,
+                retry: Duration::ZERO,
                 backoff: Backoff::default(),
             };
             listening.keep().await
@@ -106,6 +107,8 @@ struct Listening<'a> {
     has_gap: bool,
     /// A subscription was ended by the server, which wants at least so long a pause before the next.
     ended: Option<Duration>,
+    /// The server wants at least so long a pause before it is asked again.
+    retry: Duration,
     backoff: Backoff,
 }
 
@@ -232,7 +235,8 @@ impl Listening<'_> {
                 let server = self.tenure.server().clone();
                 return Renewed::Refused(WatchError::Refused { server, code });
             }
-            Heard::Ended { .. } => {
+            Heard::Ended { retry } => {
+                self.retry = retry;
                 self.has_gap |= self.open.is_none();
                 return Renewed::NotNow;
             }
@@ -335,7 +339,7 @@ impl Listening<'_> {
 
     /// Waits before the server is asked again.
     async fn pause(&mut self) {
-        let pause = self.backoff.next();
+        let pause = self.backoff.next().max(std::mem::take(&mut self.retry));
         self.meanwhile(sleep(pause)).await;
     }
 

@@ -2,6 +2,7 @@
 //! Where tokens are kept and how they are watched for changes is in `tokens/`.
 
 use std::{
+    io,
     path::PathBuf,
     sync::{
         Arc,
@@ -10,12 +11,12 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use domain::{Clock, Principal, TokenId};
+use domain::Clock;
 
 use super::Verdict;
 use crate::{
     AuthError, Authenticated, Presented, TokenHash, TokenRecord,
-    tokens::{TokenTable, WatchedFile},
+    tokens::{Stamp, TokenTable, WatchedFile},
 };
 
 /// Longest text that is looked up. Ours have about 60 characters; a longer one costs us nothing.
@@ -29,6 +30,15 @@ pub(crate) struct AccessTokens {
     was_configured: AtomicBool,
     file: Option<WatchedFile>,
     clock: Arc<dyn Clock>,
+}
+
+/// What tells one state of the tokens from another, as long as the configured ones are the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TokensState {
+    /// The file, or why there is none to be seen.
+    file: Option<Result<Stamp, io::ErrorKind>>,
+    /// How many have expired. Of the same tokens never two sets of one size have.
+    expired: usize,
 }
 
 impl AccessTokens {
@@ -68,37 +78,39 @@ impl AccessTokens {
         Ok(file.current().map_err(AuthError::TokensUnavailable)?.is_present())
     }
 
-    /// Tells whether the token that stood for `caller` would stand for it now.
-    pub(crate) fn still_stand_for(&self, caller: &Principal, token: &TokenId) -> bool {
-        let is_good = |record: &TokenRecord| {
-            let admitted = self.admit(record);
-            admitted.is_ok_and(|now| **now.principal() == *caller)
-        };
-        if let Some(record) = self.configured.load().find_by_id(token) {
-            return is_good(record);
-        }
-        let contents = self.file.as_ref().and_then(|file| file.current().ok());
-        contents.is_some_and(|contents| contents.tokens().find_by_id(token).is_some_and(is_good))
-    }
-
     fn look_up(&self, bearer: &str) -> Result<Authenticated, AuthError> {
         if bearer.len() > MAX_TOKEN_BYTES {
             return Err(AuthError::UnknownToken);
         }
-        let hash = TokenHash::of(bearer);
-        if let Some(record) = self.configured.load().find(&hash) {
+        self.admitted(&TokenHash::of(bearer))
+    }
+
+    /// Lets the holder of a token in, or not.
+    pub(crate) fn admitted(&self, hash: &TokenHash) -> Result<Authenticated, AuthError> {
+        if let Some(record) = self.configured.load().find(hash) {
             return self.admit(record);
         }
         let Some(file) = &self.file else { return Err(AuthError::UnknownToken) };
         let contents = file.current().map_err(AuthError::TokensUnavailable)?;
-        let record = contents.tokens().find(&hash).ok_or(AuthError::UnknownToken)?;
+        let record = contents.tokens().find(hash).ok_or(AuthError::UnknownToken)?;
         self.admit(record)
+    }
+
+    /// Returns what changes when a token of the file does, or when one expires.
+    pub(crate) fn state(&self) -> TokensState {
+        let now = self.clock.now();
+        let contents = self.file.as_ref().and_then(|file| file.current().ok());
+        let in_file = contents.map_or(0, |contents| contents.tokens().expired(now));
+        TokensState {
+            file: self.file.as_ref().map(WatchedFile::stamp),
+            expired: in_file + self.configured.load().expired(now),
+        }
     }
 
     fn admit(&self, record: &TokenRecord) -> Result<Authenticated, AuthError> {
         match record.expires() {
             Some(expiry) if self.clock.now() >= expiry => Err(AuthError::ExpiredToken(record.id().clone())),
-            Some(_) | None => Ok(Authenticated::vouched(Arc::clone(record.principal()))),
+            Some(_) | None => Ok(Authenticated::with_token(Arc::clone(record.principal()), *record.hash())),
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::process::Uid;
 use serde::{Deserialize, Serialize};
 
 use super::TokenRecord;
@@ -40,8 +41,11 @@ impl TokensFile {
 
     /// Reads the open `file`; `path` is for messages.
     pub(super) fn read(file: &File, path: &Path) -> Result<Self, StoreError> {
-        let mode = file.metadata().map_err(StoreError::io("read", path))?.mode();
-        if mode & WRITABLE_BY_OTHERS != 0 {
+        let metadata = file.metadata().map_err(StoreError::io("read", path))?;
+        if !is_trusted(metadata.uid(), rustix::process::geteuid()) {
+            return Err(StoreError::ForeignOwner(path.to_owned()));
+        }
+        if metadata.mode() & WRITABLE_BY_OTHERS != 0 {
             return Err(StoreError::WritableByOthers(path.to_owned()));
         }
         let mut text = Vec::new();
@@ -96,6 +100,12 @@ impl TokensFile {
     }
 }
 
+/// Tells whether a file of the user `owner` may say who is let in: its owner can change it whatever its mode. The
+/// superuser can change any file.
+fn is_trusted(owner: u32, us: Uid) -> bool {
+    owner == us.as_raw() || owner == Uid::ROOT.as_raw()
+}
+
 pub(super) fn path_in(state_dir: &Path) -> PathBuf {
     state_dir.join(NAME)
 }
@@ -109,4 +119,32 @@ fn position(error: &serde_json::Error) -> String {
         serde_json::error::Category::Eof => "it ends too early",
     };
     format!("{kind} (line {}, column {})", error.line(), error.column())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::chown;
+
+    use super::*;
+
+    #[test]
+    fn only_our_own_file_and_the_superusers_count() {
+        let us = Uid::from_raw(1000);
+        assert_eq!([1000, 0, 1001].map(|owner| is_trusted(owner, us)), [true, true, false]);
+        assert_eq!([0, 1000].map(|owner| is_trusted(owner, Uid::ROOT)), [true, false]);
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_not_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path_in(folder.path());
+        TokensFile::empty().replace(&path).unwrap();
+        let read = || TokensFile::read(&File::open(&path).unwrap(), &path);
+        read().unwrap();
+        // Only the superuser can give it to somebody else.
+        if chown(&path, Some(1), None).is_ok() {
+            let refused = read().unwrap_err();
+            assert!(matches!(refused, StoreError::ForeignOwner(_)), "{refused}");
+        }
+    }
 }

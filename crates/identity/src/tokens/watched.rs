@@ -44,7 +44,7 @@ pub(crate) struct Contents {
 
 /// What tells one state of the file from another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Stamp {
+pub(crate) struct Stamp {
     device: u64,
     inode: u64,
     size: u64,
@@ -71,6 +71,11 @@ impl WatchedFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(self.missing()),
             Err(error) => Err(Arc::new(StoreError::io("read", &self.path)(error))),
         }
+    }
+
+    /// Returns what tells the file as it is now from any other, or why it cannot be seen.
+    pub(crate) fn stamp(&self) -> Result<Stamp, io::ErrorKind> {
+        fs::metadata(&self.path).map(|metadata| Stamp::of(&metadata)).map_err(|error| error.kind())
     }
 
     fn contents_at(&self, stamp: &Stamp) -> Result<Arc<Contents>, Arc<StoreError>> {

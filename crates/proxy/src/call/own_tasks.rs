@@ -8,30 +8,48 @@ use protocol::{Edit, MethodRow, Object, splice};
 use serde_json::value::RawValue;
 use upstream::{CallError, Event, Payload};
 
-use crate::{admission::Admission, error::Failure, tasks::Tasks};
+use crate::{
+    Proxy,
+    admission::Admission,
+    error::Failure,
+    tasks::{Company, Tasks},
+};
 
 /// The method whose result is looked through.
 const LIST: &str = "tasks/list";
 
-/// Tells whether the result of this request is looked through. A caller without a token is the only one there is.
-pub(super) fn is_filtered(admission: &Admission, row: &MethodRow) -> bool {
-    row.name == LIST && admission.principal().token.is_some()
+/// What of a result the caller sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listed {
+    /// All that the server tells.
+    Everything,
+    /// Of a list of tasks, its own.
+    OwnTasks,
 }
 
-/// Returns the event with none but the caller's own tasks.
+impl Listed {
+    /// Decides for a request. A caller who is the only one there is sees every task, also those that it did not start
+    /// through this gateway.
+    pub(super) fn of(proxy: &Proxy, admission: &Admission, row: &MethodRow) -> Self {
+        let is_filtered = row.name == LIST && admission.company(&proxy.identity) == Company::Others;
+        if is_filtered { Self::OwnTasks } else { Self::Everything }
+    }
+}
+
+/// Returns the event with none but the caller's own tasks, if those are all that it sees.
 ///
 /// # Errors
 /// [`Failure`] when the list cannot be read.
 pub(super) fn only(
     tasks: &Tasks,
     admission: &Admission,
-    row: &MethodRow,
+    listed: Listed,
     permit: &Permit,
     event: Cleared<Event>,
 ) -> Result<Cleared<Event>, Failure> {
     let (server, owner) = (&permit.subject().server, admission.owner().key());
     let listed = match event.get() {
-        Event::Result(Payload::Whole(result)) if is_filtered(admission, row) => {
+        Event::Result(Payload::Whole(result)) if listed == Listed::OwnTasks => {
             let is_own = |id: &str| tasks.is_own(&owner, server, id);
             filtered(result, is_own).ok_or_else(|| CallError::Protocol {
                 server: server.clone(),

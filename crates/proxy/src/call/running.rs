@@ -3,6 +3,7 @@
 use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
+use domain::ServerId;
 use guardrails::Cleared;
 use policy::Permit;
 use protocol::{Era, MethodRow};
@@ -13,7 +14,7 @@ use super::{
     cached::Reading,
     deadline::Deadline,
     gathering::{Gathered, Gathering, JUDGED_BYTES},
-    own_tasks,
+    own_tasks::{self, Listed},
     state::Sealing,
 };
 use crate::{
@@ -41,6 +42,7 @@ pub(crate) struct Running {
     pub(super) logs: Wish,
     pub(super) expected: Expected,
     pub(super) tasks: Arc<Tasks>,
+    pub(super) listed: Listed,
     pub(super) sealing: Option<Sealing>,
     pub(super) reading: Option<Reading>,
     pub(super) asked: Option<Arc<Asked>>,
@@ -75,6 +77,11 @@ impl Running {
     /// Returns the method that was called.
     pub(crate) const fn row(&self) -> &'static MethodRow {
         self.row
+    }
+
+    /// Returns the server that is called.
+    pub(crate) fn server(&self) -> &ServerId {
+        &self.permit.subject().server
     }
 
     /// Returns how the client is shown the resources that the result names; `None` where by the server's own URIs.
@@ -129,7 +136,7 @@ impl Running {
             if let Some(event) = self.unless_refused(event) {
                 return match kind {
                     ResultKind::InputRequired => self.sealed(event),
-                    _ => own_tasks::only(&self.tasks, &self.admission, self.row, &self.permit, event),
+                    _ => own_tasks::only(&self.tasks, &self.admission, self.listed, &self.permit, event),
                 };
             }
         }
@@ -159,8 +166,7 @@ impl Running {
 
     /// Tells whether a result of this call is judged as a whole: a question back, a task, a list of tasks.
     fn must_be_whole(&self) -> bool {
-        own_tasks::is_filtered(&self.admission, self.row)
-            || (self.upstream_era() == Era::Modern && self.expected.is_open())
+        self.listed == Listed::OwnTasks || (self.upstream_era() == Era::Modern && self.expected.is_open())
     }
 
     async fn gathered(&mut self) -> Result<Cleared<Event>, Failure> {
@@ -174,7 +180,7 @@ impl Running {
             self.deadline.extend();
             match self.gathering.take().map(|gathering| gathering.take(chunk)) {
                 Some(Gathered::Partly(gathering)) => self.gathering = Some(gathering),
-                Some(Gathered::Streamed(_)) if own_tasks::is_filtered(&self.admission, self.row) => {
+                Some(Gathered::Streamed(_)) if self.listed == Listed::OwnTasks => {
                     return Err(self.too_large(JUDGED_BYTES));
                 }
                 Some(Gathered::Whole(event) | Gathered::Streamed(event)) => return Ok(event),
@@ -187,8 +193,7 @@ impl Running {
     fn note(&mut self, event: &Event) {
         match event {
             Event::Notification { method, .. } if &**method == PROGRESS => self.deadline.extend(),
-            // Whoever is asked may need minutes; the hard limit stays.
-            Event::Request(_) => self.deadline.suspend(),
+            Event::Request(request) => self.deadline.wait_for(request.settled().clone()),
             Event::Notification { .. } | Event::Result(Payload::Streamed(_)) => {}
             Event::Result(Payload::Whole(result)) => {
                 if let Some(record) = self.record.take() {

@@ -14,6 +14,7 @@ use crate::{
     admission::Admission,
     error::Failure,
     request_state::{BadState, Bond, RequestStates},
+    tasks::Company,
 };
 
 /// The member that carries it.
@@ -27,16 +28,17 @@ pub(super) struct Sealing {
 }
 
 impl Sealing {
-    /// Returns what seals the states of this call. Callers with tokens are several principals at upstreams that see one
-    /// credential; a caller without is the only one there is, and its states stay as they are.
+    /// Returns what seals the states of this call. Where callers have tokens they are several principals at upstreams
+    /// that see one credential; the states of a caller who is the only one there is stay as they are.
     pub(super) fn of(
         proxy: &Proxy,
         admission: &Admission,
         row: &'static MethodRow,
         params: &Params,
     ) -> Option<Self> {
-        let is_shared =
-            row.may_require_input && admission.era() == Era::Modern && admission.principal().token.is_some();
+        let is_shared = row.may_require_input
+            && admission.era() == Era::Modern
+            && admission.company(&proxy.identity) == Company::Others;
         let states = || Arc::clone(&proxy.request_states);
         is_shared.then(|| Self { row, params: params.clone(), states: states() })
     }

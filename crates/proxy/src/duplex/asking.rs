@@ -7,6 +7,7 @@ use std::sync::{
 };
 
 use bytes::Bytes;
+use domain::ServerId;
 use tokio_util::sync::CancellationToken;
 use upstream::ServerRequest;
 
@@ -19,6 +20,7 @@ use crate::{
 pub(super) struct Asking {
     /// Only sessions are asked.
     session: Option<Arc<Session>>,
+    server: ServerId,
     questions: Questions,
     is_deserted: AtomicBool,
 }
@@ -26,8 +28,8 @@ pub(super) struct Asking {
 impl Asking {
     /// Begins without a question.
     pub(super) fn of(running: &Running) -> Self {
-        let session = running.session().cloned();
-        Self { session, questions: Questions::default(), is_deserted: AtomicBool::new(false) }
+        let (session, server) = (running.session().cloned(), running.server().clone());
+        Self { session, server, questions: Questions::default(), is_deserted: AtomicBool::new(false) }
     }
 
     /// Enters a question; returns the message that puts it to the client. One for which there is no room is refused.
@@ -36,14 +38,14 @@ impl Asking {
             request.refuse();
             return None;
         };
-        let question = session.asked().ask(request)?;
+        let question = session.asked().ask(&self.server, request)?;
         Some(self.questions.add(question, session.asked()))
     }
 
     /// Puts a question to the client on a standing stream, if it has one; else it is refused.
     pub(super) fn ask_elsewhere(&self, request: ServerRequest) {
         match &self.session {
-            Some(session) => session.ask_outside(request, &self.questions),
+            Some(session) => session.ask_outside(&self.server, request, &self.questions),
             None => request.refuse(),
         }
     }

@@ -2,12 +2,13 @@
 
 use std::{
     io,
+    panic::AssertUnwindSafe,
     pin::Pin,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use http_body::{Body, Frame, SizeHint};
 
 type Chunks = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + Send>>;
@@ -26,9 +27,15 @@ impl ReplyBody {
         Self::Whole(Bytes::new())
     }
 
-    /// Makes a body of chunks.
+    /// Makes a body of chunks. A panic breaks it off as an error does, and no other answer on the connection.
     pub(super) fn stream(chunks: impl Stream<Item = io::Result<Bytes>> + Send + 'static) -> Self {
-        Self::Stream(Box::pin(chunks))
+        let guarded = AssertUnwindSafe(chunks).catch_unwind();
+        Self::Stream(Box::pin(guarded.map(|chunk| {
+            chunk.unwrap_or_else(|_| {
+                tracing::error!("an answer panicked while it was sent; the panic message stands above");
+                Err(io::Error::other("internal error"))
+            })
+        })))
     }
 }
 
@@ -55,5 +62,24 @@ impl Body for ReplyBody {
             Self::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream(_) => SizeHint::default(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_breaks_the_answer_off() {
+        let chunks = futures_util::stream::iter(0..3).map(|number| {
+            assert!(number < 1, "on purpose");
+            Ok(Bytes::from_static(b"chunk"))
+        });
+        let mut body = ReplyBody::stream(chunks);
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "chunk");
+        assert!(body.frame().await.unwrap().is_err());
+        assert!(body.frame().await.is_none());
     }
 }

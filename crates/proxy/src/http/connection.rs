@@ -1,25 +1,34 @@
-//! One client connection: HTTP/1.1 or HTTP/2, bounded in header time, in the patience with one that does not read
-//! (`http/patient.rs`) and in number, ended gracefully.
+//! One client connection: HTTP/1.1 or HTTP/2, bounded in header time, in the time without requests (`traffic`), in the
+//! patience with one that does not read (`http/patient.rs`, `exchange`) and in number, ended gracefully.
+
+mod exchange;
+mod traffic;
 
 use std::{
     convert::Infallible,
     error::Error,
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
-use hyper::service::service_fn;
+use http::{Request, Response, Version};
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::conn::auto,
+    server::{conn::auto, graceful::GracefulConnection},
 };
 use tokio::net::TcpStream;
 
+use self::{
+    exchange::Outgoing,
+    traffic::{Traffic, Verdict},
+};
 use super::{guard::Guard, patient::Patient, service, sse::OpenStreams};
 use crate::{Proxy, config::ListenSettings};
 
@@ -34,6 +43,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// Time that an HTTP/2 peer has to answer a ping before it counts as gone.
 const PING_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Time that an HTTP/2 peer without requests has to close its connection after it was told to: for the way there and back.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// The connections of one listener.
 #[derive(Debug)]
@@ -109,33 +121,63 @@ pub fn serve_connection(connections: &Arc<Connections>, stream: TcpStream, peer:
 
 async fn run(connections: Arc<Connections>, stream: TcpStream, peer: SocketAddr, _place: Place) {
     let _gauge = connections.proxy.metrics.connection();
-    let stopping = connections.proxy.drain.stopping().clone();
+    let limits = &connections.proxy.limits;
+    let traffic = Traffic::new(limits.stall());
     let builder = builder(&connections.proxy);
-    let asked = AtomicBool::new(false);
-    let asked = &asked;
-    let serving = service_fn(|request| {
-        asked.store(true, Ordering::Relaxed);
-        let connections = connections.clone();
-        async move { Ok::<_, Infallible>(service::serve(connections, peer, request).await) }
-    });
-    let stream = Patient::new(stream, connections.proxy.limits.stall());
-    let mut connection = std::pin::pin!(builder.serve_connection(TokioIo::new(stream), serving));
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-        () = silent(asked, connections.proxy.limits.header_timeout()) => {
-            connections.proxy.metrics.refused("silent_connection");
-            return;
-        }
-    };
-    if let Err(error) = ended {
+    let serving = service_fn(|request| answer(connections.clone(), traffic.clone(), peer, request));
+    let stream = TokioIo::new(Patient::new(stream, limits.stall()));
+    let connection = std::pin::pin!(builder.serve_connection(stream, serving));
+    if let Err(error) = drive(connection, &connections.proxy, &traffic).await {
         if has_stalled(&*error) {
             connections.proxy.metrics.refused("stalled_connection");
         }
         tracing::debug!(%peer, %error, "client connection ended with an error");
+    }
+}
+
+/// Answers a request; over HTTP/2, the answer is followed until the client has it.
+async fn answer(
+    connections: Arc<Connections>,
+    traffic: Arc<Traffic>,
+    peer: SocketAddr,
+    request: Request<Incoming>,
+) -> Result<Response<Outgoing>, Infallible> {
+    if request.version() != Version::HTTP_2 {
+        traffic.asked_over_http1();
+        return Ok(service::serve(connections, peer, request).await.map(Outgoing::Plain));
+    }
+    let exchange = traffic.begin();
+    let response = service::serve(connections, peer, request).await;
+    Ok(response.map(|body| exchange.answer(body)))
+}
+
+/// Drives a connection until it ends, or has to.
+async fn drive<C: GracefulConnection>(
+    mut connection: Pin<&mut C>,
+    proxy: &Proxy,
+    traffic: &Traffic,
+) -> Result<(), C::Error> {
+    let stopping = proxy.drain.stopping();
+    let mut patience = proxy.limits.header_timeout();
+    let mut said_goodbye = false;
+    loop {
+        let verdict = tokio::select! {
+            ended = connection.as_mut() => return ended,
+            () = stopping.cancelled(), if !said_goodbye => Verdict::Idle,
+            verdict = traffic.verdict(patience, || proxy.metrics.refused("stalled_answer")) => verdict,
+        };
+        match verdict {
+            Verdict::Silent => proxy.metrics.refused("silent_connection"),
+            Verdict::Stalled => proxy.metrics.refused("stalled_connection"),
+            Verdict::Idle if said_goodbye => {}
+            Verdict::Idle => {
+                connection.as_mut().graceful_shutdown();
+                (said_goodbye, patience) = (true, GOODBYE);
+                traffic.forgive();
+                continue;
+            }
+        }
+        return Ok(());
     }
 }
 
@@ -149,17 +191,6 @@ fn has_stalled(error: &(dyn Error + 'static)) -> bool {
         cause = error.source();
     }
     false
-}
-
-/// Completes when no request came within `limit`; never, when one came.
-///
-/// The HTTP/1 timer starts with the first byte that is no HTTP/2 preface, so whoever sends nothing, or a preface byte
-/// by byte, or a preface and no request, would stay for ever.
-async fn silent(asked: &AtomicBool, limit: Duration) {
-    tokio::time::sleep(limit).await;
-    if asked.load(Ordering::Relaxed) {
-        std::future::pending::<()>().await;
-    }
 }
 
 fn builder(proxy: &Proxy) -> auto::Builder<TokioExecutor> {

@@ -66,13 +66,16 @@ impl Guard {
     }
 }
 
-/// One framing: a length, or chunks. Anything else is read differently by different readers (RFC 9112, section 6.3).
+/// Chunks are the only coding of a transfer, and named once. Anything else is read differently by different readers
+/// (RFC 9112, section 6.3).
+///
+/// A length beside chunks never comes here: hyper takes it out of the headers, reads the chunks and closes the connection
+/// after the answer, as the same section allows. Over HTTP/2, h2 refuses a request that names a coding.
 fn check_framing(headers: &HeaderMap) -> Result<(), Refusal> {
     let mut encodings = headers.get_all(header::TRANSFER_ENCODING).iter();
     let Some(encoding) = encodings.next() else { return Ok(()) };
     let is_chunked = encoding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    let is_alone = encodings.next().is_none() && !headers.contains_key(header::CONTENT_LENGTH);
-    if is_chunked && is_alone { Ok(()) } else { Err(Refusal::Framing) }
+    if is_chunked && encodings.next().is_none() { Ok(()) } else { Err(Refusal::Framing) }
 }
 
 fn is_loopback_origin(origin: &str) -> bool {

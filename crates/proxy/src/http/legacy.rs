@@ -135,7 +135,8 @@ fn version(headers: &HeaderMap, id: Option<&RequestId>) -> Result<Option<Version
     text.parse().map(Some).map_err(unknown)
 }
 
-const fn id_of(message: &Message) -> Option<&RequestId> {
+/// Returns the id of a request.
+pub(super) const fn id_of(message: &Message) -> Option<&RequestId> {
     match message {
         Message::Request(request) => Some(&request.id),
         Message::Notification(_) | Message::Response(_) => None,

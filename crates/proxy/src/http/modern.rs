@@ -3,14 +3,15 @@
 
 use std::sync::LazyLock;
 
-use catalog::{Route, Sight, View};
+use catalog::{Route, Seen, Sight};
+use domain::{Subject, Target};
 use http::HeaderMap;
 use memchr::memmem::Finder;
 use protocol::{Era, Object, Request, Routing, Version, header, meta, method};
 use serde_json::Value;
 
 use super::refusal::Refusal;
-use crate::{Snapshot, error::shown};
+use crate::{admission::Admission, error::shown, methods};
 
 const VERSION: &str = "mcp-protocol-version";
 const METHOD: &str = "mcp-method";
@@ -93,18 +94,20 @@ fn check_name(headers: &HeaderMap, request: &Request) -> Result<(), Refusal> {
     Err(Refusal::HeaderMismatch { id: request.id.clone(), what: "Mcp-Name".to_owned() })
 }
 
-/// Compares `Mcp-Param-*` with the arguments, for tools whose schema asks for such headers.
+/// Compares `Mcp-Param-*` with the arguments, for tools whose schema asks for such headers. A tool that the caller does
+/// not see has no schema: its call is answered like any other, not here.
 pub(super) fn check_param_headers(
     headers: &HeaderMap,
     request: &Request,
-    world: &Snapshot,
-    view: &View,
-    sight: &impl Sight,
+    admission: &Admission,
 ) -> Result<(), Refusal> {
     let Some(row) = method(&request.method).filter(|row| row.routing == Routing::Tool) else { return Ok(()) };
     let Ok(params) = protocol::Params::parse(request.params.clone(), row) else { return Ok(()) };
-    let Ok(route) = world.catalog.route(view, row.routing, &params.key(), sight) else { return Ok(()) };
-    if route.param_headers().is_empty() || !sight.sees_server(&route.subject().server) {
+    let (key, sight) = (params.key(), admission.sight());
+    let route = admission.world().catalog.route(admission.view(), row.routing, &key, &sight);
+    let Ok(route) = route else { return Ok(()) };
+    let has_plan = !route.param_headers().is_empty() && sees(&sight, route.subject());
+    if !has_plan || !methods::leads_upstream(admission, &key) {
         return Ok(());
     }
     let arguments: Value = serde_json::from_str(params.arguments().unwrap_or("{}")).unwrap_or_default();
@@ -113,6 +116,15 @@ pub(super) fn check_param_headers(
         Some(name) => {
             Err(Refusal::HeaderMismatch { id: request.id.clone(), what: format!("Mcp-Param-{name}") })
         }
+    }
+}
+
+/// Tells whether a listing shows the caller this tool.
+fn sees(sight: &impl Sight, subject: &Subject) -> bool {
+    match (sight.of_server(&subject.server), &subject.target) {
+        (Seen::Everything, _) => true,
+        (Seen::SomeTools, Target::Tool(tool)) => sight.sees_tool(&subject.server, tool),
+        (Seen::SomeTools | Seen::Nothing, _) => false,
     }
 }
 

@@ -1,12 +1,12 @@
 //! POST: one JSON-RPC message of either era; what holds several is `batch`'s.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use http::{HeaderMap, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use protocol::{Malformed, Message};
 
-use super::{batch, body::ReplyBody, legacy, modern, receive, refusal::Refusal, reply, rings};
+use super::{batch, body::ReplyBody, legacy, modern, panics, receive, refusal::Refusal, reply, rings};
 use crate::{
     Proxy,
     admission::{Admission, Client, Viewpoint},
@@ -46,33 +46,43 @@ pub(super) async fn post(
     let accepts = accepts(request.headers())?;
     let passed = rings::passed(request.headers())?;
     let (head, body) = request.into_parts();
-    let body = receive::receive(body, proxy.limits.request_bytes(), proxy.limits.body_timeout()).await?;
+    let body = receive::receive(body, &proxy.limits, &proxy.arriving).await?;
     if is_batch(&body) {
         return batch::post(proxy, &viewpoint, &head.headers, &body, Extent { accepts, passed });
     }
     let message = Message::parse(&body).map_err(Refusal::Malformed)?;
+    let id = legacy::id_of(&message).cloned();
+    let answering = pin!(answer(proxy, viewpoint, &head.headers, message, Extent { accepts, passed }));
+    panics::guarded(id, answering).await
+}
+
+/// Answers a single message of either era.
+async fn answer(
+    proxy: &Arc<Proxy>,
+    viewpoint: Viewpoint,
+    headers: &HeaderMap,
+    message: Message,
+    extent: Extent,
+) -> Result<Response<ReplyBody>, Refusal> {
     match message {
         Message::Request(request)
-            if modern::is_modern(&head.headers, &request.method, request.params.as_deref()) =>
+            if modern::is_modern(headers, &request.method, request.params.as_deref()) =>
         {
-            let version = modern::check(&head.headers, &request)?;
-            let admission = Admission::new(proxy, viewpoint, Client::modern(version, passed));
-            let (world, sight) = (admission.world(), admission.sight());
-            modern::check_param_headers(&head.headers, &request, world, admission.view(), &sight)?;
-            Ok(reply::respond(proxy.clone(), admission, request, accepts).await)
+            let version = modern::check(headers, &request)?;
+            let admission = Admission::new(proxy, viewpoint, Client::modern(version, extent.passed));
+            modern::check_param_headers(headers, &request, &admission)?;
+            Ok(reply::respond(proxy.clone(), admission, request, extent.accepts).await)
         }
         // The modern era has no client notifications over HTTP; one is taken and means nothing.
-        Message::Notification(note)
-            if modern::is_modern(&head.headers, &note.method, note.params.as_deref()) =>
-        {
+        Message::Notification(note) if modern::is_modern(headers, &note.method, note.params.as_deref()) => {
             Ok(accepted())
         }
-        Message::Response(response) if modern::is_modern(&head.headers, "", None) => {
+        Message::Response(response) if modern::is_modern(headers, "", None) => {
             let reason =
                 protocol::Unreadable::Invalid("a client sends no responses in this revision".to_owned());
             Err(Refusal::Malformed(Malformed { reason, id: response.id }))
         }
-        message => legacy::post(proxy, viewpoint, &head.headers, message, Extent { accepts, passed }).await,
+        message => legacy::post(proxy, viewpoint, headers, message, extent).await,
     }
 }
 

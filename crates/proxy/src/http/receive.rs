@@ -1,50 +1,148 @@
-//! Takes in the body of a request: bounded in size and time, without copying when it comes in one piece.
+//! Takes in the body of a request: bounded in size and time, and in what all bodies together may hold while they arrive;
+//! without copying when it comes in one piece.
 
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
+use tokio::time::timeout;
 
 use super::refusal::Refusal;
+use crate::{
+    config::Limits,
+    session::{Budget, Room},
+};
 
-/// Checks that the body is plain JSON. Compressed bodies are refused, so there is nothing to bomb.
-pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
-    let media_type =
-        text(header::CONTENT_TYPE).unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    let is_plain =
-        text(header::CONTENT_ENCODING).is_none_or(|coding| coding.eq_ignore_ascii_case("identity"));
-    if media_type.eq_ignore_ascii_case("application/json") && is_plain {
-        Ok(())
-    } else {
-        Err(Refusal::MediaType)
-    }
+/// What bodies may hold while they arrive, over all clients, in bytes: four of the largest that can be configured, 64 of
+/// the largest by default. Whoever sends most of one and waits holds it for `body_timeout_ms`.
+const ARRIVING_BYTES: usize = 256 << 20;
+
+/// Makes the room for arriving bodies.
+pub(crate) fn arriving() -> Arc<Budget> {
+    Budget::new(ARRIVING_BYTES)
 }
 
-/// Receives a body of at most `limit` bytes within `time`.
-pub(super) async fn receive(body: Incoming, limit: usize, time: Duration) -> Result<Bytes, Refusal> {
+/// Checks that the body is plain JSON, and says so once. Compressed bodies are refused, so there is nothing to bomb.
+pub(super) fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
+    let lines =
+        |name: HeaderName| headers.get_all(name).into_iter().map(|value| value.to_str().unwrap_or("?"));
+    let mut media_types = lines(header::CONTENT_TYPE);
+    let media_type = media_types.next().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    let is_json = media_type.eq_ignore_ascii_case("application/json") && media_types.next().is_none();
+    let is_plain = lines(header::CONTENT_ENCODING).all(|coding| coding.eq_ignore_ascii_case("identity"));
+    if is_json && is_plain { Ok(()) } else { Err(Refusal::MediaType) }
+}
+
+/// A body that arrives.
+struct Arriving<'a> {
+    limit: usize,
+    /// What has arrived, if it came in one piece.
+    whole: Bytes,
+    /// What has arrived, if it came in several.
+    joined: BytesMut,
+    room: Option<Room>,
+    budget: &'a Arc<Budget>,
+}
+
+/// Receives a body within the limits. What it holds until all of it is here comes out of `budget`; what comes at once
+/// holds nothing, so small requests are taken when there is no room any more.
+pub(super) async fn receive(body: Incoming, limits: &Limits, budget: &Arc<Budget>) -> Result<Bytes, Refusal> {
+    let limit = limits.request_bytes();
     if body.size_hint().lower() > limit as u64 {
         return Err(Refusal::TooLarge { limit });
     }
-    tokio::time::timeout(time, collect(body, limit)).await.map_err(|_| Refusal::TooSlow)?
+    let arriving = Arriving { limit, whole: Bytes::new(), joined: BytesMut::new(), room: None, budget };
+    timeout(limits.body_timeout(), arriving.collect(body)).await.map_err(|_| Refusal::TooSlow)?
 }
 
-async fn collect(mut body: Incoming, limit: usize) -> Result<Bytes, Refusal> {
-    let mut whole = Bytes::new();
-    let mut joined = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.map_err(|_| Refusal::BrokenBody)?.into_data() else { continue };
-        if whole.len() + joined.len() + data.len() > limit {
-            return Err(Refusal::TooLarge { limit });
+impl Arriving<'_> {
+    async fn collect(mut self, mut body: Incoming) -> Result<Bytes, Refusal> {
+        while let Some(frame) = body.frame().await {
+            let Ok(data) = frame.map_err(|_| Refusal::BrokenBody)?.into_data() else { continue };
+            self.add(data)?;
+            if body.is_end_stream() {
+                break;
+            }
+            self.take_room()?;
         }
-        if whole.is_empty() && joined.is_empty() {
-            whole = data;
+        Ok(if self.joined.is_empty() { self.whole } else { self.joined.freeze() })
+    }
+
+    fn add(&mut self, data: Bytes) -> Result<(), Refusal> {
+        let arrived = self.whole.len() + self.joined.len();
+        if arrived + data.len() > self.limit {
+            return Err(Refusal::TooLarge { limit: self.limit });
+        }
+        if arrived == 0 {
+            self.whole = data;
         } else {
-            joined.extend_from_slice(&std::mem::take(&mut whole));
-            joined.extend_from_slice(&data);
+            self.joined.extend_from_slice(&std::mem::take(&mut self.whole));
+            self.joined.extend_from_slice(&data);
+        }
+        Ok(())
+    }
+
+    /// Takes room for what is held now, before more is waited for.
+    fn take_room(&mut self) -> Result<(), Refusal> {
+        let held = self.whole.len().max(self.joined.capacity());
+        let has_room = match &mut self.room {
+            Some(room) => room.grow(held.saturating_sub(room.bytes())),
+            None => {
+                self.room = self.budget.take(held);
+                self.room.is_some()
+            }
+        };
+        if has_room { Ok(()) } else { Err(Refusal::NoRoom { limit: ARRIVING_BYTES }) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn every_line_about_the_body_counts() {
+        let (json, identity) = (header::CONTENT_TYPE, header::CONTENT_ENCODING);
+        let cases: [(&[(&HeaderName, &'static str)], bool); 8] = [
+            (&[], false),
+            (&[(&json, "application/json")], true),
+            (&[(&json, "Application/JSON; charset=utf-8"), (&identity, "Identity")], true),
+            (&[(&json, "application/json"), (&json, "application/json")], false),
+            (&[(&json, "application/json"), (&json, "text/plain")], false),
+            (&[(&json, "application/json"), (&identity, "identity"), (&identity, "gzip")], false),
+            (&[(&json, "application/json"), (&identity, "identity"), (&identity, "identity")], true),
+            (&[(&json, "application/json"), (&identity, "")], false),
+        ];
+        for (lines, expected) in cases {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(check_media_type(&headers).is_ok(), expected, "{lines:?}");
         }
     }
-    Ok(if joined.is_empty() { whole } else { joined.freeze() })
+
+    #[test]
+    fn what_arrives_holds_room_until_it_is_dropped() {
+        let budget = Budget::new(100);
+        let arriving = || {
+            let (whole, joined) = (Bytes::new(), BytesMut::new());
+            Arriving { limit: 1_000, whole, joined, room: None, budget: &budget }
+        };
+        let (mut one, mut other) = (arriving(), arriving());
+        one.add(Bytes::from_static(&[b' '; 60])).unwrap();
+        one.take_room().unwrap();
+        assert_eq!(budget.taken(), 60);
+        other.add(Bytes::from_static(&[b' '; 60])).unwrap();
+        assert!(matches!(other.take_room(), Err(Refusal::NoRoom { .. })));
+        assert_eq!(budget.taken(), 60, "what is refused holds nothing");
+        drop(one);
+        other.take_room().unwrap();
+        drop(other);
+        assert_eq!(budget.taken(), 0);
+    }
 }

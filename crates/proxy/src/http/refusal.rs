@@ -8,6 +8,10 @@ use serde_json::json;
 
 use super::body::ReplyBody;
 
+/// When to come back after a refusal for want of a place, in seconds: places come free all the time, and sooner than in a
+/// second a client that was refused only adds to what there is too much of.
+pub(super) const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
+
 /// Why a request is refused at the door.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
@@ -41,6 +45,12 @@ pub(super) enum Refusal {
     /// The body is larger than allowed.
     #[error("the body is larger than {limit} bytes")]
     TooLarge {
+        /// The bound in bytes.
+        limit: usize,
+    },
+    /// Other bodies that arrive hold all that such may hold.
+    #[error("{limit} bytes of other requests are arriving, as many as may at once; try again")]
+    NoRoom {
         /// The bound in bytes.
         limit: usize,
     },
@@ -107,6 +117,9 @@ pub(super) enum Refusal {
         /// The bound.
         limit: u32,
     },
+    /// The gateway made a mistake of its own, which is in its log.
+    #[error("internal error")]
+    Panicked(Option<RequestId>),
     /// The gateway is stopping.
     #[error("the gateway is shutting down")]
     ShuttingDown,
@@ -125,6 +138,7 @@ impl Refusal {
             Self::MediaType => "media_type",
             Self::NotAcceptable | Self::EventsNotAcceptable => "not_acceptable",
             Self::TooLarge { .. } => "request_too_large",
+            Self::NoRoom { .. } => "no_room",
             Self::TooSlow => "request_too_slow",
             Self::BrokenBody => "broken_body",
             Self::Malformed(_) | Self::Batch => "malformed",
@@ -138,6 +152,7 @@ impl Refusal {
             Self::HeaderMismatch { .. } => "header_mismatch",
             Self::Meta { .. } => "invalid_meta",
             Self::Ring { .. } => "gateway_ring",
+            Self::Panicked(_) => "internal_error",
             Self::ShuttingDown => "shutting_down",
         }
     }
@@ -157,10 +172,10 @@ impl Refusal {
             Self::NotAcceptable | Self::EventsNotAcceptable => StatusCode::NOT_ACCEPTABLE,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::TooManySessions(_) | Self::TooManyStreams | Self::ShuttingDown => {
+            Self::NoRoom { .. } | Self::TooManySessions(_) | Self::TooManyStreams | Self::ShuttingDown => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::NoRandomness => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::NoRandomness | Self::Panicked(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Ring { .. } => StatusCode::LOOP_DETECTED,
             Self::Framing
             | Self::BrokenBody
@@ -191,6 +206,9 @@ impl Refusal {
             }
             _ => {}
         }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
+        }
         if self.ends_connection() {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
@@ -201,7 +219,12 @@ impl Refusal {
     const fn ends_connection(&self) -> bool {
         matches!(
             self,
-            Self::Framing | Self::TooLarge { .. } | Self::TooSlow | Self::BrokenBody | Self::ShuttingDown
+            Self::Framing
+                | Self::TooLarge { .. }
+                | Self::NoRoom { .. }
+                | Self::TooSlow
+                | Self::BrokenBody
+                | Self::ShuttingDown
         )
     }
 
@@ -217,6 +240,7 @@ impl Refusal {
             }
             Self::NoSession(id) | Self::UnknownSession(id) => error(id.as_ref(), code::INVALID_REQUEST),
             Self::TooManySessions(id) => error(Some(id), code::INTERNAL_ERROR),
+            Self::Panicked(id) => error(id.as_ref(), code::INTERNAL_ERROR),
             Self::HeaderMismatch { id, .. } => error(Some(id), code::HEADER_MISMATCH),
             Self::Meta { id, .. } => error(Some(id), code::INVALID_PARAMS),
             Self::Version { id, requested } => {
@@ -233,6 +257,7 @@ impl Refusal {
             | Self::NotAcceptable
             | Self::EventsNotAcceptable
             | Self::TooLarge { .. }
+            | Self::NoRoom { .. }
             | Self::TooSlow
             | Self::BrokenBody
             | Self::Batch

@@ -1,6 +1,7 @@
 //! From an answer to an HTTP response: JSON while there is a single message, an event stream as soon as there are
 //! several or the call is slow (`reply/flow.rs`). A legacy client that goes away does not cancel its call, and may come
-//! back for the rest of its events (`session/events`); a modern one does.
+//! back for the rest of its events (`session/events`); a modern one does. A slow call whose caller loses its right to
+//! call is cancelled in either era (`vouching`).
 
 mod delivery;
 mod flow;
@@ -17,12 +18,13 @@ use framing::Framing;
 use futures_util::{FutureExt, Stream};
 use guardrails::Cleared;
 use http::{HeaderValue, Response, StatusCode, header};
+use identity::Authenticated;
 use protocol::{Era, Request, RequestId, Version, encode, sse};
 use tokio::time::{Instant, sleep_until, timeout};
 use upstream::{Event, ResultStream};
 use watched::{Patience, Watched};
 
-use super::{body::ReplyBody, post::Accepts};
+use super::{body::ReplyBody, post::Accepts, refusal::RETRY_AFTER};
 use crate::{
     Proxy,
     admission::Admission,
@@ -34,6 +36,7 @@ use crate::{
     places::Place,
     proxy::standing_streams,
     session::{Entry, Questions, Session},
+    vouching::{self, Lost},
 };
 
 /// Everything that the answer to one request needs while it is on its way. It lives as long as the answer: until then
@@ -46,6 +49,8 @@ struct Replying {
     accepts: Accepts,
     /// Makes the request cancellable by its client; the modern era cancels by going away.
     entry: Option<Entry>,
+    /// Who came through the door.
+    caller: Authenticated,
     /// The legacy client's session.
     session: Option<Arc<Session>>,
     /// What the server asked the client so far; forgotten with the answer.
@@ -88,8 +93,7 @@ pub(super) async fn respond(
         Ok(place) => place,
         Err(failure) => {
             proxy.metrics.refused("overloaded");
-            let message = answer::encode_failure(&failure, &request.id, is_tool_call, era);
-            return json(StatusCode::OK, ReplyBody::Whole(message));
+            return overloaded(&failure, &request.id, era);
         }
     };
     let session = admission.client().session.clone();
@@ -98,6 +102,7 @@ pub(super) async fn respond(
         era,
         is_tool_call,
         accepts,
+        caller: admission.caller().clone(),
         entry: session.as_ref().map(|session| session.cancellable().enter(&request.id)),
         session,
         questions: Questions::default(),
@@ -129,6 +134,15 @@ pub(super) fn events(body: ReplyBody) -> Response<ReplyBody> {
     response
 }
 
+/// Builds the answer to a request for which there is no place. It was not begun, so it is refused as a whole and may come
+/// again.
+fn overloaded(failure: &Failure, id: &RequestId, era: Era) -> Response<ReplyBody> {
+    let (_, body) = failure.response(id, era);
+    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, ReplyBody::Whole(body.into()));
+    response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
+    response
+}
+
 /// Takes the request's place. A subscription is no call: it stands among the streams.
 fn place(proxy: &Proxy, request: &Request) -> Result<Place, Failure> {
     let (place, limit) = match &*request.method {
@@ -151,13 +165,41 @@ impl Replying {
     /// its response now and follows in the body.
     async fn run(self: Arc<Self>, admission: Admission, request: Request) -> Response<ReplyBody> {
         let mut answering: Answering = Box::pin(Arc::clone(&self).outcome(admission, request));
-        match timeout(self.patience(), guarded(answering.as_mut())).await {
-            Ok(outcome) => self.respond_with(outcome),
-            Err(_) => {
+        match self.beginning(answering.as_mut()).await {
+            Some(outcome) => self.respond_with(outcome),
+            None => {
                 let framing = self.framing_of_several();
-                self.flowing(Flow::answering(answering), framing)
+                let flow = Flow::answering(answering, self.revoked());
+                self.flowing(flow, framing)
             }
         }
+    }
+
+    /// Waits for the beginning of the answer; `None` when it is too slow. Its caller's right to it is only looked at
+    /// again when it is not there soon.
+    async fn beginning(
+        &self,
+        mut answering: Pin<&mut (dyn Future<Output = Outcome> + Send)>,
+    ) -> Option<Outcome> {
+        let patience = self.patience();
+        let soon = patience.min(vouching::INTERVAL);
+        if let Ok(outcome) = timeout(soon, guarded(answering.as_mut())).await {
+            return Some(outcome);
+        }
+        let rest = patience.saturating_sub(soon);
+        if rest.is_zero() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            () = self.revoked() => Some(Outcome::Failed(Failure::Cancelled)),
+            begun = timeout(rest, guarded(answering)) => begun.ok(),
+        }
+    }
+
+    /// Completes when what the caller has begun may not go on.
+    fn revoked(&self) -> Lost {
+        self.proxy.vouching.revoked(&self.caller)
     }
 
     /// Returns how long the response waits for its answer: as long as a quiet connection may stay quiet. Where a broken
@@ -210,11 +252,11 @@ impl Replying {
         let Event::Request(request) = event.into_inner() else { return Encoded::Message(Bytes::new()) };
         Encoded::Message(match self.framing_of_several() {
             Framing::Events => {
-                let question = session.asked().ask(request);
+                let question = session.asked().ask(running.server(), request);
                 question.map(|question| self.questions.add(question, session.asked())).unwrap_or_default()
             }
             Framing::Json => {
-                session.ask_outside(request, &self.questions);
+                session.ask_outside(running.server(), request, &self.questions);
                 Bytes::new()
             }
         })
@@ -239,11 +281,13 @@ impl Replying {
             Outcome::Refused(status, message) => self.single(status, message),
             Outcome::Large(running, head, stream) => {
                 let framing = self.framing_of_one();
-                self.flowing(Flow::large(running, head, stream), framing)
+                let flow = Flow::large(running, head, stream, self.revoked());
+                self.flowing(flow, framing)
             }
             Outcome::Several(running, first) => {
                 let framing = self.framing_of_several();
-                self.flowing(Flow::several(running, first), framing)
+                let flow = Flow::several(running, first, self.revoked());
+                self.flowing(flow, framing)
             }
             Outcome::Listening(listening) => {
                 let patience = Patience::with_standing(&self.proxy.limits);
@@ -338,9 +382,9 @@ fn listen(
     listening: Box<Listening>,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
     let due = Instant::now() + replying.proxy.limits.sse_keep_alive();
-    let standing = Some((listening, due));
+    let standing = Some((listening, replying.proxy.vouching.lost(&replying.caller), due));
     futures_util::stream::unfold((replying, standing), |(replying, standing)| async move {
-        let (mut listening, mut due) = standing?;
+        let (mut listening, mut lost, mut due) = standing?;
         let proxy = &replying.proxy;
         let chunk = tokio::select! {
             biased;
@@ -348,15 +392,13 @@ fn listen(
                 let end = sse::encode(&listening.end());
                 return Some((Ok(end.into()), (replying, None)));
             }
+            () = &mut lost => return None,
             () = sleep_until(due) => {
                 due = Instant::now() + proxy.limits.sse_keep_alive();
-                if !proxy.identity.still_vouches(listening.caller()) {
-                    return None;
-                }
                 sse::KEEP_ALIVE.to_vec()
             }
             messages = listening.next(proxy) => messages.iter().flat_map(|message| sse::encode(message)).collect(),
         };
-        Some((Ok(Bytes::from(chunk)), (replying, Some((listening, due)))))
+        Some((Ok(Bytes::from(chunk)), (replying, Some((listening, lost, due)))))
     })
 }

@@ -1,6 +1,6 @@
 //! From an HTTP request to its answer: path, guard, caller, method.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, pin::pin, sync::Arc};
 
 use catalog::View;
 use domain::ServerId;
@@ -9,7 +9,8 @@ use hyper::body::Incoming;
 use identity::{AuthError, Authenticated, Peer, Presented};
 
 use super::{
-    body::ReplyBody, connection::Connections, health, legacy, post, refusal::Refusal, rings, sse, streams,
+    body::ReplyBody, connection::Connections, health, legacy, panics, post, refusal::Refusal, rings, sse,
+    streams,
 };
 use crate::{
     Proxy,
@@ -35,7 +36,8 @@ pub(super) async fn serve(
 ) -> Response<ReplyBody> {
     let proxy = connections.proxy();
     let asks_gateway = request.headers().contains_key(upstream::DEPTH_HEADER);
-    match answer(&connections, peer, request).await {
+    let answering = pin!(answer(&connections, peer, request));
+    match panics::guarded(None, answering).await {
         Ok(mut response) => {
             if asks_gateway {
                 rings::tell(proxy, &mut response);

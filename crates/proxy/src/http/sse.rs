@@ -47,7 +47,7 @@ pub(super) fn open(
     let (duplex, messages) = Duplex::new(proxy.clone(), viewpoint);
     let open = streams.enter(duplex).map_err(|_| Refusal::NoRandomness)?;
     let endpoint = stream::endpoint(uri.path(), open.id());
-    let writing = Writing::new(proxy.clone(), open, caller, messages, place);
+    let writing = Writing::new(proxy.clone(), open, &caller, messages, place);
     Ok(reply::events(ReplyBody::stream(writing.into_chunks(endpoint))))
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn message(
     let passed = rings::passed(request.headers())?;
     let duplex = find(streams, &viewpoint, request.uri())?;
     let (_, body) = request.into_parts();
-    let body = receive::receive(body, proxy.limits.request_bytes(), proxy.limits.body_timeout()).await?;
+    let body = receive::receive(body, &proxy.limits, &proxy.arriving).await?;
     let arrival = Arrival { caller: Some(viewpoint.caller), passed };
     if batch::is_batch(&body) {
         if !duplex.has_batches() {

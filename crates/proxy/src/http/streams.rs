@@ -8,9 +8,8 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use futures_util::Stream;
+use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Response};
-use identity::Authenticated;
 use protocol::sse;
 use tokio::time::{Instant, sleep_until};
 
@@ -28,6 +27,7 @@ use crate::{
     admission::Viewpoint,
     places::Place,
     session::{EventId, Greeting, Leaving, Listener, Piece, Session, StreamKind},
+    vouching::Lost,
 };
 
 /// Opens a standing stream of a session, or goes on with a stream that broke.
@@ -48,13 +48,12 @@ pub(super) fn open(
         Some((event, Some(stream))) if event.stream.kind() == StreamKind::Call => {
             let leaving = Leaving::GoOn(proxy.drain.tasks().clone());
             let reader = stream.resume(event.number, None, leaving);
-            watched(
-                proxy,
-                futures_util::StreamExt::map(reader, move |chunk| {
-                    let _place = &place;
-                    chunk
-                }),
-            )
+            let revoked = proxy.vouching.revoked(&viewpoint.caller);
+            let reader = reader.take_until(revoked).map(move |chunk| {
+                let _place = &place;
+                chunk
+            });
+            watched(proxy, reader)
         }
         Some((event, None)) if event.stream.kind() == StreamKind::Call => {
             ReplyBody::Whole(Bytes::from_static(sse::KEEP_ALIVE))
@@ -87,7 +86,8 @@ fn watched(proxy: &Proxy, chunks: impl Stream<Item = io::Result<Bytes>> + Send +
 struct Telling {
     proxy: Arc<Proxy>,
     listener: Listener,
-    caller: Authenticated,
+    /// Completes when the caller may not listen any more.
+    lost: Lost,
     /// When the client gets a sign of life next.
     due: Instant,
     _place: Place,
@@ -102,7 +102,7 @@ fn standing(
     let telling = Telling {
         proxy: Arc::clone(proxy),
         listener: Listener::new(session, viewpoint.clone()),
-        caller: viewpoint.caller.clone(),
+        lost: proxy.vouching.lost(&viewpoint.caller),
         due: Instant::now() + proxy.limits.sse_keep_alive(),
         _place: place,
     };
@@ -116,15 +116,16 @@ impl Telling {
     /// Waits for what comes next; `None` when the session is over, the gateway stops, or the caller may not listen any
     /// more.
     async fn next(&mut self) -> Option<Piece> {
-        let Self { proxy, listener, caller, due, .. } = self;
+        let Self { proxy, listener, lost, due, .. } = self;
         let session = Arc::clone(listener.session());
         tokio::select! {
             biased;
             () = session.closed().cancelled() => None,
             () = proxy.drain.stopping().cancelled() => None,
+            () = lost => None,
             () = sleep_until(*due) => {
                 *due = Instant::now() + proxy.limits.sse_keep_alive();
-                proxy.identity.still_vouches(caller).then_some(Piece::Alive)
+                Some(Piece::Alive)
             }
             messages = listener.next(proxy) => Some(Piece::Messages(messages)),
         }

@@ -11,6 +11,7 @@ mod list_servers;
 mod search_tools;
 mod structured;
 mod tokens;
+mod unready;
 
 use std::sync::Arc;
 
@@ -206,6 +207,10 @@ async fn answer_recorded(
     params: &Params,
     own: Result<Own, Failure>,
 ) -> Result<Bytes, Failure> {
+    let server = match &own {
+        Ok(own) => own.server().map(str::to_owned),
+        Err(_) => params.arguments().map(|json| arguments::said(json).server),
+    };
     let (admission, own) = match own {
         Ok(own) => match identified(admission.clone(), own.agent_id()) {
             Ok(admission) => (settled(proxy, admission, &own).await, Ok(own)),
@@ -213,7 +218,7 @@ async fn answer_recorded(
         },
         Err(failure) => (admission, Err(failure)),
     };
-    let note = Note::own(tool.name(), params, own.as_ref().ok().and_then(Own::server), None);
+    let note = Note::own(tool.name(), params, server.as_deref(), None);
     let record = observe::begin(proxy, &admission, &note).await?;
     match own.and_then(|own| answer(proxy, &admission, &own)) {
         Ok(Told { result, failure: None }) => {

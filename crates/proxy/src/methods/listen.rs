@@ -4,7 +4,6 @@
 use std::{pin::Pin, sync::Arc};
 
 use bytes::Bytes;
-use identity::Authenticated;
 use protocol::{BadParams, MethodRow, Object, Params, Request, RequestId, encode, meta};
 use serde_json::{Value, json};
 use upstream::{MAX_WATCHED, Watcher};
@@ -47,11 +46,6 @@ pub(crate) struct Listening {
 }
 
 impl Listening {
-    /// Returns who listens.
-    pub(crate) const fn caller(&self) -> &Authenticated {
-        &self.viewpoint.caller
-    }
-
     /// Opens a subscription for the filters that the client asked for and the gateway honours.
     ///
     /// # Errors

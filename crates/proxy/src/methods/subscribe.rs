@@ -174,7 +174,8 @@ async fn route(
 /// Finds the route to a task that the caller is known to have started.
 fn own_task(proxy: &Proxy, admission: &Admission, id: &str) -> Option<Route> {
     let (catalog, view, caller) = (&admission.world().catalog, admission.view(), admission.principal());
-    let server = proxy.tasks.server(caller, view, catalog.server_ids(), id)?;
+    let known = (caller, admission.company(&proxy.identity));
+    let server = proxy.tasks.server(known, view, catalog.server_ids(), id)?;
     let is_own = proxy.tasks.is_own(&caller.key(), &server, id);
     is_own.then(|| catalog.task_route(view, &server, id).ok()).flatten()
 }

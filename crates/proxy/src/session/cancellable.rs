@@ -49,6 +49,11 @@ impl Cancellable {
             token.cancel();
         }
     }
+
+    /// Cancels every request, and those that come later.
+    pub(crate) fn cancel_all(&self) {
+        self.all.cancel();
+    }
 }
 
 impl Entry {

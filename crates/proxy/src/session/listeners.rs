@@ -112,8 +112,12 @@ impl Turns {
     /// Returns what the client was told. Who may see other things than before starts with the world in force.
     fn told(&mut self, proxy: &Proxy, viewpoint: &Viewpoint) -> Box<Changes> {
         let principal = viewpoint.caller.principal();
-        match &self.told {
-            Some((before, told)) if before == principal => told.clone(),
+        match &mut self.told {
+            Some((before, told)) if before == principal => {
+                // It may have come with another secret by now.
+                told.look_from(viewpoint);
+                told.clone()
+            }
             Some(_) | None => {
                 let changes = Box::new(Changes::new(proxy, viewpoint.clone()));
                 self.told = Some((Arc::clone(principal), changes.clone()));

@@ -165,11 +165,11 @@ impl Session {
 
     /// Puts a screened request of a call on the client's standing stream, because the call's own answer cannot carry it;
     /// without such a stream it is refused. Its message is not in `questions`, which only know what belongs to the call.
-    pub(crate) fn ask_outside(&self, request: ServerRequest, questions: &Questions) {
+    pub(crate) fn ask_outside(&self, server: &ServerId, request: ServerRequest, questions: &Questions) {
         if !self.listeners.has_any() {
             return request.refuse();
         }
-        if let Some(question) = self.asked.ask(request) {
+        if let Some(question) = self.asked.ask(server, request) {
             questions.add(question.clone(), &self.asked);
             self.refuse(self.outside.add(Waiting::Asked(question)));
         }
@@ -202,7 +202,7 @@ impl Session {
                 is_told.then(|| encode::notification(&method, params.as_deref()).into())
             }
             Said::Request(request) if self.capabilities.allow_request(request.method(), request.params()) => {
-                let question = self.asked.ask(request)?;
+                let question = self.asked.ask(&subject.server, request)?;
                 Some(self.outside.questions.add(question, &self.asked))
             }
             Said::Request(request) => {
@@ -214,7 +214,7 @@ impl Session {
 
     fn may_hear(&self, identity: &Identity, configured: &Configured, server: &ServerId) -> bool {
         let viewpoint = self.outside.viewpoint.lock().clone();
-        viewpoint.is_some_and(|viewpoint| viewpoint.may_hear(identity, configured, server))
+        viewpoint.is_some_and(|viewpoint| viewpoint.followed(identity).may_hear(identity, configured, server))
     }
 
     fn wants(&self, method: &str, params: Option<&[u8]>) -> bool {

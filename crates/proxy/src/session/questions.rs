@@ -70,6 +70,7 @@ impl Questions {
 mod tests {
     use std::sync::{Arc, Mutex as StdMutex};
 
+    use domain::ServerId;
     use futures_util::FutureExt;
     use protocol::{RequestId, Response, ResponseBody};
     use upstream::ServerRequest;
@@ -95,7 +96,8 @@ mod tests {
     /// Puts a request to the client; returns its message and the token that takes it back.
     fn put(questions: &Questions, asked: &Asked, request: ServerRequest) -> (String, CancellationToken) {
         let withdrawn = request.withdrawn().clone();
-        let message = questions.add(asked.ask(request).expect("there is room"), asked);
+        let server = ServerId::new("one").unwrap();
+        let message = questions.add(asked.ask(&server, request).expect("there is room"), asked);
         (String::from_utf8(message.to_vec()).unwrap(), withdrawn)
     }
 

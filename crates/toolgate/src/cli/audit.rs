@@ -20,6 +20,7 @@ use super::{
     CliError, GatewayOptions,
     output::{self, Format},
 };
+use crate::config::Wanted;
 
 /// How often a followed trail is looked at: a person does not see less.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -29,7 +30,7 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[command(after_help = "\
 Examples:
   toolgate audit verify
-  toolgate audit tail -f | jq .tool")]
+  toolgate audit tail -f | jq -r '.target // empty'")]
 pub struct Options {
     #[command(subcommand)]
     action: Action,
@@ -90,7 +91,7 @@ impl TrailOptions {
     fn file(&self) -> Result<PathBuf, CliError> {
         match &self.file {
             Some(file) => Ok(file.clone()),
-            None => Ok(self.gateway.load()?.config.audit.file().to_owned()),
+            None => Ok(self.gateway.whereabouts(Wanted::Trail)?.trail),
         }
     }
 }
@@ -122,7 +123,12 @@ fn report_json(report: &Report) -> serde_json::Value {
 fn report_text(path: &Path, report: &Report) -> String {
     let count =
         |count: Option<u64>| count.map_or_else(|| "not counted".to_owned(), |count| count.to_string());
-    let mut text = format!("{} is sound: {} lines, {} calls", path.display(), report.lines, report.calls);
+    let mut text = format!(
+        "{} is sound: {}, {}",
+        path.display(),
+        output::counted(report.lines, "line"),
+        output::counted(report.calls, "call")
+    );
     text.push_str(&format!("\n  calls without an end line: {}", count(report.open_calls)));
     if report.ends_without_begin != Some(0) {
         text.push_str(&format!("\n  end lines without a begin line: {}", count(report.ends_without_begin)));

@@ -59,7 +59,10 @@ pub(super) fn run() -> Result<ExitCode, CliError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| failed(&error))?;
     let shown = runtime.block_on(show(folder.path()));
     runtime.shutdown_timeout(Duration::from_secs(1));
-    shown.map_err(|error| failed(&error))?;
+    shown.map_err(|error| match error.downcast::<CliError>() {
+        Ok(error) => *error,
+        Err(error) => failed(&error),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -70,7 +73,8 @@ async fn show(folder: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sy
     let loaded = config::load(&Choices { file: Some(file), ..Choices::default() }, &around)?;
     let token = token(folder)?;
     let gateway = RunningGateway::start(&loaded, folder.to_owned()).await?;
-    output::print(&format!("A gateway runs on {} with a token for the agent `visitor`.", gateway.address()))?;
+    let start = format!("A gateway runs on {} with a token for the agent `visitor`.", gateway.address());
+    output::print(&start).map_err(CliError::Output)?;
     for scene in SCENES {
         let (address, token) = (gateway.address(), token.clone());
         let (tool, arguments) = (scene.tool, (scene.arguments)());
@@ -78,10 +82,8 @@ async fn show(folder: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sy
         let answer =
             tokio::task::spawn_blocking(move || call_tool(address, &token, tool, &arguments)).await??;
         let audited = last_end_line(gateway.audit_file())?;
-        output::print(&format!(
-            "\n{}\n  call    {call}\n  answer  {answer}\n  audit   {audited}",
-            scene.title
-        ))?;
+        let shown = format!("\n{}\n  call    {call}\n  answer  {answer}\n  audit   {audited}", scene.title);
+        output::print(&shown).map_err(CliError::Output)?;
     }
     gateway.stop().await;
     Ok(())

@@ -82,6 +82,13 @@ impl CliError {
                 eprintln!("ERROR: {refusal}");
                 ExitCode::FAILURE
             }
+            Self::Config(error) => {
+                eprintln!("error: {error}");
+                if let Some(help) = error.help() {
+                    eprintln!(" = help: {help}");
+                }
+                ExitCode::FAILURE
+            }
             Self::Client(ClientError::Broken(diagnostic)) => {
                 eprintln!("{diagnostic}");
                 ExitCode::FAILURE

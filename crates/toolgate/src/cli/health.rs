@@ -11,6 +11,7 @@ use std::{
 use clap::Args;
 
 use super::{CliError, GatewayOptions, output};
+use crate::config::Wanted;
 
 /// Longest wait for each step; Docker gives a check 30 s by default.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -27,7 +28,7 @@ pub struct Options {
 pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let listening = match options.gateway.listen {
         Some(address) => address,
-        None => options.gateway.load()?.config.listen.address(),
+        None => options.gateway.whereabouts(Wanted::Clients)?.clients,
     };
     let address = reachable(listening);
     let no_gateway = |reason: String| CliError::Gateway(format!("no gateway answers on {address}: {reason}"));

@@ -13,6 +13,7 @@ use clap::{Args, ValueEnum};
 use super::{CliError, install::Around, options::AnswerOptions, output};
 use crate::{
     clients::Client,
+    config,
     writing::{self, Draft, DraftServer, Header, NewFile, Privacy, Replacing, Variable, Variables},
 };
 
@@ -23,13 +24,10 @@ pub(super) mod proof;
 pub(super) mod report;
 
 use gather::{Gathered, Scene};
-use report::{Outcome, Report};
+use report::{Outcome, Report, Seen};
 
 /// Our own file.
 pub(super) const OWN_NAME: &str = "toolgate.yaml";
-/// Files of agent-mcp-gateway: the variable that names each, and the file's name.
-const PEER_FILES: [(&str, &str); 2] =
-    [("GATEWAY_MCP_CONFIG", ".mcp.json"), ("GATEWAY_RULES", ".mcp-gateway-rules.json")];
 
 /// Options of `import`.
 #[derive(Debug, Args)]
@@ -42,7 +40,8 @@ Examples:
 
 Clients: claude-code, claude-desktop, cursor, vscode, windsurf, codex, gemini-cli, zed.
 
-Rules are taken in our reading, which closes the holes of agent-mcp-gateway's.
+Rules come along as `serve --config FILE` would find them: those that GATEWAY_RULES names, else beside the file, else
+agent-mcp-gateway's here. They are taken in our reading, which closes the holes of agent-mcp-gateway's.
 
 Servers of the same name get a suffix. ${VARIABLES} stay as they are. Values that look like secrets stay too, and the
 file is then readable for you alone; with `--secrets env` those in env and headers become variables, whose names are printed.
@@ -97,12 +96,13 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let faults = proof::check(&text, &target, &options.answer.state.folder()?)?;
     let path = gather::shown(&out, &scene);
     let (text_shown, copies, next) = (String::new(), Vec::new(), next_steps(&options.out));
-    let mut report = Report { gathered, variables, faults, path, text: text_shown, copies, next };
+    let (read, seen) = (gathered.shown_read(&scene), Seen::Nowhere);
+    let mut report = Report { gathered, variables, faults, path, read, text: text_shown, copies, seen, next };
     if options.dry_run {
         report.text = writing::toolgate_yaml(&draft.hidden());
         return report.conclude(options.answer.output, Outcome::DryRun);
     }
-    let replacing = match consent(options, &out, &report)? {
+    let replacing = match consent(options, &out, &mut report)? {
         Some(replacing) => replacing,
         None => return report.conclude(options.answer.output, Outcome::Declined),
     };
@@ -151,8 +151,15 @@ pub(super) fn unwritten(error: writing::WriteError) -> CliError {
 fn gather(options: &Options, scene: &Scene<'_>) -> Result<Gathered, CliError> {
     let mut gathered = Gathered::default();
     if options.sources.is_empty() && options.from.is_empty() {
-        for path in peer_files(scene)? {
-            gathered.take_file(&path, scene)?;
+        let servers = config::find_servers_of_peer(&scene.surroundings());
+        if let Some(servers) = &servers {
+            gathered.take_file(servers, scene)?;
+        }
+        gathered.take_rules_of(servers.as_deref(), scene)?;
+        if gathered.read.is_empty() {
+            let problem = "there is no .mcp.json and no .mcp-gateway-rules.json here: name a file or a client \
+                           (`toolgate install --list` shows the clients on this machine)";
+            return Err(CliError::Gateway(problem.to_owned()));
         }
         return Ok(gathered);
     }
@@ -165,6 +172,7 @@ fn gather(options: &Options, scene: &Scene<'_>) -> Result<Gathered, CliError> {
     for client in &options.from {
         take_client(*client, &mut gathered, scene)?;
     }
+    gathered.take_rules_beside(scene)?;
     Ok(gathered)
 }
 
@@ -178,35 +186,8 @@ fn take_client(client: Client, gathered: &mut Gathered, scene: &Scene<'_>) -> Re
     Err(CliError::Gateway(format!("{client} has no file here (looked for {})", places.join(", "))))
 }
 
-/// Finds the files of agent-mcp-gateway as it finds them itself.
-fn peer_files(scene: &Scene<'_>) -> Result<Vec<PathBuf>, CliError> {
-    let machine = &scene.machine;
-    let find = |(variable, name): (&str, &str)| {
-        if let Some(named) = (machine.variable)(variable).filter(|named| !named.is_empty()) {
-            return Some(under_home(&named, machine.home));
-        }
-        let folders = [
-            machine.folder.to_owned(),
-            machine.home.join(".config/agent-mcp-gateway"),
-            machine.folder.join("config"),
-        ];
-        folders.into_iter().map(|folder| folder.join(name)).find(|path| path.is_file())
-    };
-    let found: Vec<PathBuf> = PEER_FILES.into_iter().filter_map(find).collect();
-    if found.is_empty() {
-        let problem = "there is no .mcp.json and no .mcp-gateway-rules.json here: name a file or a client \
-                       (`toolgate install --list` shows the clients on this machine)";
-        return Err(CliError::Gateway(problem.to_owned()));
-    }
-    Ok(found)
-}
-
-fn under_home(path: &str, home: &Path) -> PathBuf {
-    path.strip_prefix("~/").map_or_else(|| PathBuf::from(path), |rest| home.join(rest))
-}
-
 /// Asks whether a file that is there may be replaced; none: it may not.
-fn consent(options: &Options, out: &Path, report: &Report) -> Result<Option<Replacing>, CliError> {
+fn consent(options: &Options, out: &Path, report: &mut Report) -> Result<Option<Replacing>, CliError> {
     if out.symlink_metadata().is_err() {
         return Ok(Some(Replacing::Nothing));
     }
@@ -217,6 +198,7 @@ fn consent(options: &Options, out: &Path, report: &Report) -> Result<Option<Repl
         return Err(CliError::NobodyToAsk);
     }
     eprintln!("{}", report.summary());
+    report.seen = Seen::OnTerminal;
     let question =
         format!("{} is there already. Replace it, and keep a copy?", output::printable(&report.path));
     Ok(asking::confirm(&question)?.then_some(Replacing::WithCopy))

@@ -17,7 +17,7 @@ use super::{
         self, OWN_NAME, Secrets, asking,
         gather::{self, Gathered, Scene},
         proof,
-        report::{Outcome, Report},
+        report::{Outcome, Report, Seen},
     },
     install::Around,
     options::AnswerOptions,
@@ -140,9 +140,10 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let paths: Vec<String> = files.iter().map(|file| gather::shown(&file.path, &scene)).collect();
     let path = paths.join(" and ");
     let next = next::steps(&options.out, format, &grants);
-    let mut report =
-        Report { gathered, variables, faults, path, text: String::new(), copies: Vec::new(), next };
-    let Some(replacing) = consent(options, source, &files, &report)? else { return declined() };
+    // What was found and looked into is told in the greeting.
+    let (read, text, copies, seen) = (Vec::new(), String::new(), Vec::new(), Seen::Nowhere);
+    let mut report = Report { gathered, variables, faults, path, read, text, copies, seen, next };
+    let Some(replacing) = consent(options, source, &files, &mut report)? else { return declined() };
     let copies = writing::write(files, replacing).map_err(import::unwritten)?;
     report.copies = copies.iter().map(|copy| gather::shown(copy, &scene)).collect();
     report.conclude(options.answer.output, Outcome::Written)
@@ -173,6 +174,7 @@ fn look_around(options: &Options, scene: &Scene<'_>) -> Result<Gathered, CliErro
             }
         }
     }
+    gathered.note_rules_beside(scene);
     Ok(gathered)
 }
 
@@ -205,7 +207,7 @@ fn consent(
     options: &Options,
     source: Source,
     files: &[NewFile],
-    report: &Report,
+    report: &mut Report,
 ) -> Result<Option<Replacing>, CliError> {
     let there: Vec<&NewFile> = files.iter().filter(|file| file.path.symlink_metadata().is_ok()).collect();
     let replacing = match there.first() {
@@ -229,6 +231,7 @@ fn consent(
     };
     if source == Source::Person {
         eprintln!("\n{}\n", report.summary());
+        report.seen = Seen::OnTerminal;
         return Ok(questions::write(&report.path)?.then_some(replacing));
     }
     Ok(Some(replacing))

@@ -18,6 +18,7 @@ use super::{
     CliError, GatewayOptions, StateOptions,
     output::{self, Format},
 };
+use crate::config::Wanted;
 
 mod calls;
 mod entry;
@@ -44,7 +45,7 @@ Examples:
   toolgate logs --outcome error --outcome timeout --since 1d
   toolgate logs /var/log/toolgate/audit.jsonl
 
-`running` is a call without an end line, `unfinished` one whose gateway ended before it.
+`running` is a call without an end line, `unfinished` one whose gateway is gone: nobody holds the file any more.
 Times are local. With -o json, a call is its end line in the trail, or its begin line if it has no other.")]
 pub struct Options {
     /// Trails to read [default: the configured one, and those of other gateways beside it]
@@ -76,7 +77,7 @@ pub(super) fn run(options: Options) -> Result<ExitCode, CliError> {
         Count::Last(count) => print_last(&mut calls, &mut printer, count)?,
         Count::All => {
             print_new(&mut calls, &mut printer)?;
-            printer.print(&calls.running())?;
+            printer.print(&calls.rest()?)?;
         }
     }
     report_left_out(&mut calls);
@@ -93,7 +94,7 @@ impl Options {
         }
         let (config, state) = (self.config.clone(), self.state.clone());
         let gateway = GatewayOptions { config, state, ..GatewayOptions::default() };
-        Ok(Scope::WithNeighbours(gateway.load()?.config.audit.file().to_owned()))
+        Ok(Scope::WithNeighbours(gateway.whereabouts(Wanted::Trail)?.trail))
     }
 }
 
@@ -102,7 +103,7 @@ fn print_last(calls: &mut Calls, printer: &mut Printer, count: usize) -> Result<
     while let Some(entry) = calls.next()? {
         window.put(entry);
     }
-    calls.running().into_iter().for_each(|entry| window.put(entry));
+    calls.rest()?.into_iter().for_each(|entry| window.put(entry));
     Ok(printer.print(&window.into_entries())?)
 }
 

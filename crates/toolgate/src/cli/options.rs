@@ -2,18 +2,21 @@
 
 use std::{
     env,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
 use clap::{Args, ValueEnum};
 use domain::{AgentId, InvalidName};
 
-use super::{CliError, output::Format};
+use super::{
+    CliError,
+    output::{self, Format},
+};
 use proxy::{Exposure, StatusTool};
 
 use crate::{
-    config::{Choices, Compat, Loaded, Origin},
+    config::{Basis, Choices, Compat, Loaded, Origin, Wanted, Whereabouts},
     peer_variables::{PeerTransport, PeerVariables},
 };
 
@@ -27,10 +30,10 @@ pub struct GatewayOptions {
     #[arg(long, value_name = "FILE", env = "TOOLGATE_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
     /// Address for clients [default: 127.0.0.1:8787]
-    #[arg(long, value_name = "ADDRESS", env = "TOOLGATE_LISTEN", hide_env_values = true)]
+    #[arg(long, value_name = "ADDRESS", env = "TOOLGATE_LISTEN", hide_env_values = true, value_parser = parse_address)]
     pub listen: Option<SocketAddr>,
     /// Address for metrics and status [default: 127.0.0.1:8788]
-    #[arg(long, value_name = "ADDRESS", env = "TOOLGATE_OPS_LISTEN", hide_env_values = true)]
+    #[arg(long, value_name = "ADDRESS", env = "TOOLGATE_OPS_LISTEN", hide_env_values = true, value_parser = parse_address)]
     pub ops_listen: Option<SocketAddr>,
     /// Agent of callers without a token [default: default]
     #[arg(long, value_name = "NAME", env = "TOOLGATE_AGENT", hide_env_values = true, value_parser = parse_agent)]
@@ -84,7 +87,7 @@ pub struct ServeOptions {
     #[command(flatten)]
     pub gateway: GatewayOptions,
     /// Serve standard input and output too, and end when it ends
-    #[arg(long, env = "TOOLGATE_STDIO", hide_env_values = true)]
+    #[arg(long, env = "TOOLGATE_STDIO", hide_env_values = true, value_parser = parse_switch)]
     pub stdio: bool,
 }
 
@@ -97,6 +100,34 @@ impl GatewayOptions {
     /// [`CliError`] when there is no usable configuration.
     pub fn load(&self) -> Result<Loaded, CliError> {
         Ok(self.origin()?.load()?)
+    }
+
+    /// Finds out where the running gateway is that these options mean. A configuration that was broken since it was
+    /// started is no obstacle: what it still says counts, and a person is told.
+    ///
+    /// # Errors
+    /// [`CliError`] when the options or the surroundings cannot be used.
+    pub(super) fn whereabouts(&self, wanted: Wanted) -> Result<Whereabouts, CliError> {
+        let (found, basis) = self.origin()?.whereabouts()?;
+        let shown = match wanted {
+            Wanted::Clients => format!("{} is asked", found.clients),
+            Wanted::Operations => format!("{} is asked", found.operations),
+            Wanted::Trail => format!("`{}` is read", output::printable(&found.trail.display().to_string())),
+        };
+        let by_default = || format!("{shown}, the default of `{wanted}`");
+        match basis {
+            Basis::Sound => {}
+            Basis::NoFile => eprintln!("note: there is no configuration file here: {}\n", by_default()),
+            Basis::Faulty { fault, said } => {
+                let shown = match said.contains(&wanted) {
+                    true => format!("{shown}, as its `{wanted}` says"),
+                    false => by_default(),
+                };
+                let fault = output::printable(&fault.summary());
+                eprintln!("warning: the configuration is refused: {fault}; {shown}\n");
+            }
+        }
+        Ok(found)
     }
 
     /// Returns what the configuration is loaded from.
@@ -154,6 +185,27 @@ fn state_folder(chosen: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>
 
 fn parse_agent(name: &str) -> Result<AgentId, InvalidName> {
     AgentId::new(name)
+}
+
+/// Reads an address and a port. No name but `localhost` is looked up: where the gateway listens must not depend on a name
+/// service.
+fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    let address = match text.strip_prefix("localhost:") {
+        Some(port) => port.parse().ok().map(|port: u16| (Ipv4Addr::LOCALHOST, port).into()),
+        None => text.parse().ok(),
+    };
+    address.ok_or(
+        "write an IP address and a port, for example `127.0.0.1:8787`, or `0.0.0.0:8787` for every network",
+    )
+}
+
+/// Reads a switch of the environment, in the words that GATEWAY_DEBUG takes and their opposites.
+fn parse_switch(text: &str) -> Result<bool, &'static str> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => Ok(true),
+        "false" | "0" | "no" | "" => Ok(false),
+        _ => Err("write `true` or `false`"),
+    }
 }
 
 /// Returns where agent-mcp-gateway's variables have clients served, if they say so.

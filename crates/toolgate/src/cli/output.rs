@@ -1,6 +1,9 @@
 //! Answers on standard output: text, JSON, tables.
 
-use std::io::{self, Write as _};
+use std::{
+    fmt::Display,
+    io::{self, Write as _},
+};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -65,6 +68,11 @@ pub(super) fn table(heads: &[&str], rows: Vec<Vec<String>>) -> String {
         cells.join("  ").trim_end().to_owned()
     };
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// Writes a number with its noun, which takes an `s` where it has a plural.
+pub(super) fn counted<T: Display + PartialEq + From<u8>>(count: T, noun: &str) -> String {
+    if count == T::from(1) { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
 /// Escapes control characters: texts of other programs must not drive the terminal.

@@ -12,6 +12,9 @@ mod explain;
 mod setting;
 mod test;
 
+/// No decision: scripts must not take a broken file for a denial.
+const EXIT_NO_ANSWER: u8 = 3;
+
 /// Options of `policy`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -37,7 +40,8 @@ Nothing need exist: neither the agent, nor the server, nor the tool.
 Each line of a batch is an object with `agent`, `server` and perhaps `tool`; with `expect`, \"allow\" or \"deny\", the
 decision is compared.
 
-Exit codes: 0 allowed (a batch: as expected), 1 denied (a batch: not as expected), 2 wrong usage.")]
+Exit codes: 0 allowed (a batch: as expected), 1 denied (a batch: not as expected), 2 wrong usage,
+3 no answer: the configuration, the rules or a line of the batch cannot be used.")]
     Test(test::Options),
     /// Say what an agent may use, server by server, and by which rules
     #[command(after_help = "\
@@ -65,7 +69,20 @@ struct Where {
 
 pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     match &options.command {
-        Command::Test(options) => test::run(options),
+        Command::Test(options) => or_no_answer(test::run(options)),
         Command::Explain(options) => explain::run(options),
+    }
+}
+
+/// Tells of what fails under an exit code of its own.
+fn or_no_answer(answered: Result<ExitCode, CliError>) -> Result<ExitCode, CliError> {
+    match answered {
+        // Nobody reads the answer any more.
+        Err(error @ CliError::Output(_)) => Err(error),
+        Err(error) => {
+            error.report();
+            Ok(ExitCode::from(EXIT_NO_ANSWER))
+        }
+        Ok(code) => Ok(code),
     }
 }

@@ -15,6 +15,7 @@ use super::{
     CliError, GatewayOptions,
     output::{self, Format},
 };
+use crate::config::Wanted;
 
 /// A gateway on this machine answers within a moment, or not at all.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -77,7 +78,7 @@ struct Server {
 pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
     let address = match options.gateway.ops_listen {
         Some(address) => address,
-        None => options.gateway.load()?.config.listen.operations(),
+        None => options.gateway.whereabouts(Wanted::Operations)?.operations,
     };
     let no_gateway = |reason: String| CliError::NoGateway { address, reason };
     let body = fetch(address).map_err(|error| no_gateway(error.to_string()))?;
@@ -124,10 +125,10 @@ impl Status {
     fn text(&self) -> String {
         let heads = ["server", "state", "transport", "era", "tools", "in flight", "restarts", "reason"];
         let mut text = format!(
-            "Toolgate {}, revision {}, {} sessions",
+            "Toolgate {}, revision {}, {}",
             output::printable(&self.version),
             self.revision,
-            self.sessions
+            output::counted(self.sessions, "session")
         );
         text.push_str(&self.refused_reloads());
         if self.servers.is_empty() {

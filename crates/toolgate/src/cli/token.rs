@@ -89,6 +89,13 @@ pub(super) fn run(options: Options) -> Result<ExitCode, CliError> {
 }
 
 fn create_token(create: Create, now: SystemTime) -> Result<(), CliError> {
+    let expires = create.expires.map(|lifetime| lifetime.end(now));
+    if let Some(end) = expires.filter(|end| *end <= now) {
+        return Err(CliError::Gateway(format!(
+            "no token was created: `--expires` names {}, which is past",
+            shown_time(end)
+        )));
+    }
     let store = TokenStore::new(create.answer.state.folder()?);
     let is_first = store.list()?.is_empty();
     let new = NewToken {
@@ -96,7 +103,7 @@ fn create_token(create: Create, now: SystemTime) -> Result<(), CliError> {
         user: create.user,
         roles: create.roles,
         servers: (!create.servers.is_empty()).then_some(create.servers),
-        expires: create.expires.map(|lifetime| lifetime.end(now)),
+        expires,
     };
     let created = store.create(new, now)?;
     match create.answer.output {

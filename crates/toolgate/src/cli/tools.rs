@@ -49,7 +49,7 @@ A batch has a task on each line, {\"id\": \"t1\", \"query\": \"open an issue\"},
     #[command(after_help = "\
 Examples:
   toolgate tools list
-  toolgate tools list --server github -o json
+  toolgate tools list -o json > tools.json      (for --catalog)
   toolgate tools list --catalog tools.json")]
     List(SourceOptions),
 }
@@ -177,7 +177,12 @@ fn list(options: &SourceOptions) -> Result<ExitCode, CliError> {
     match options.output {
         Format::Json => {
             let rows = tools.map(|(server, tool)| {
-                json!({"server": server.as_str(), "tool": tool["name"], "description": tool["description"]})
+                json!({
+                    "server": server.as_str(),
+                    "tool": tool["name"],
+                    "description": tool["description"],
+                    "inputSchema": tool["inputSchema"],
+                })
             });
             output::print_json(&rows.collect::<Vec<_>>())?;
         }

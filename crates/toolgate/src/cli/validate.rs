@@ -51,7 +51,9 @@ pub(super) fn run(options: &Options) -> Result<ExitCode, CliError> {
         Ok(loaded) => Found::of(&loaded),
         Err(CliError::Config(LoadError::Refused { faults, warnings })) => Found::refused(faults, warnings),
         Err(CliError::Config(error)) if options.output == Format::Json => {
-            Found::refused(vec![Diagnostic::error(error.to_string())], Vec::new())
+            let fault = Diagnostic::error(error.to_string());
+            let fault = error.help().into_iter().fold(fault, Diagnostic::with_help);
+            Found::refused(vec![fault], Vec::new())
         }
         Err(error) => return Err(error),
     };
@@ -131,9 +133,9 @@ impl Found {
 
     fn summary(&self) -> String {
         if self.is_refused {
-            return format!("The configuration is refused: {}.", counted(self.faults.len(), "fault"));
+            return format!("The configuration is refused: {}.", output::counted(self.faults.len(), "fault"));
         }
-        let mut text = format!("{}: {} usable", self.source, counted(self.usable.len(), "server"));
+        let mut text = format!("{}: {} usable", self.source, output::counted(self.usable.len(), "server"));
         match &self.tried {
             Some(tried) => {
                 let ready = tried.iter().filter(|server| server.is_ready()).count();
@@ -179,8 +181,4 @@ impl Found {
         }
         json
     }
-}
-
-fn counted(count: usize, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }

@@ -62,7 +62,17 @@ impl Config {
     pub(super) fn without_file(choices: &Choices, around: &Surroundings<'_>) -> Result<Self, LoadError> {
         let mut written = GatewayConfig::default();
         choices.fall_back_to_peer(&mut written);
-        Self::build(written, around.folder, choices, around).map_err(|faults| {
+        Self::of_keys(written, around.folder, choices, around)
+    }
+
+    /// Builds what `written` says, wherever it is from; `folder` is that of its file.
+    pub(super) fn of_keys(
+        written: GatewayConfig,
+        folder: &Path,
+        choices: &Choices,
+        around: &Surroundings<'_>,
+    ) -> Result<Self, LoadError> {
+        Self::build(written, folder, choices, around).map_err(|faults| {
             let plain =
                 |(path, fault): &Placed| Diagnostic::new(Severity::Error, fault.problem()).at_path(path);
             LoadError::Refused { faults: faults.iter().map(plain).collect(), warnings: Vec::new() }
@@ -243,8 +253,17 @@ fn audit_settings(
     if let Some(file) = choices.audit.as_ref().filter(|_| written.file.is_none()) {
         written.file = Some(around.folder.join(file));
     }
+    written.file = written.file.map(without_here);
     let home = (around.variable)("HOME").map(PathBuf::from);
     let places = audit::Places { state_dir: around.state_dir, config_dir: folder, home: home.as_deref() };
     let fault = |fault: &audit::ConfigFault| ConfigFault::new(&[fault.key()], fault.to_string());
     written.build(places).map_err(|faults| faults.iter().map(fault).collect())
+}
+
+/// Returns `./name` as `name`, so that the whole path has no step that leads nowhere. Only what names no file stays.
+fn without_here(file: PathBuf) -> PathBuf {
+    match file.to_str().and_then(|text| text.strip_prefix("./")) {
+        Some(rest) if !rest.is_empty() => rest.into(),
+        Some(_) | None => file,
+    }
 }

@@ -108,6 +108,11 @@ impl Diagnostic {
         Some(format!("{file}:{}:{}", at.line, at.column))
     }
 
+    /// Returns the file that it is about, as it was named.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+
     /// Returns where it is in its file, if it is in a file.
     pub const fn position(&self) -> Option<Position> {
         self.position

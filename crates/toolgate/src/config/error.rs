@@ -1,6 +1,9 @@
 //! Why a configuration is refused as a whole, and why one server of it cannot be used.
 
-use std::{fmt, io, path::PathBuf};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
 
 use super::diagnostic::Diagnostic;
 
@@ -90,6 +93,48 @@ impl fmt::Display for ServerFault {
 impl std::error::Error for ServerFault {}
 
 impl LoadError {
+    /// Returns what is wrong in one line: of several faults the first, with its place.
+    pub fn summary(&self) -> String {
+        match self {
+            Self::Refused { faults, .. } => {
+                let first = faults.first().map(|fault| match fault.place() {
+                    Some(place) => format!("{} ({place})", fault.problem()),
+                    None => fault.problem().to_owned(),
+                });
+                first.unwrap_or_else(|| "it is refused".to_owned())
+            }
+            Self::Unreadable { .. } | Self::TooLarge { .. } | Self::Peer(_) => self.to_string(),
+        }
+    }
+
+    /// Returns what to do about a file that cannot be read; faults in a file carry their help themselves.
+    pub fn help(&self) -> Option<String> {
+        match self {
+            Self::Unreadable { named_by: Some(variable), .. } => {
+                Some(format!("name a file that can be read, or take {variable} away"))
+            }
+            Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("name a file that is there; `toolgate init` writes a configuration".to_owned())
+            }
+            Self::Unreadable { .. } => Some("name a text file that you may read".to_owned()),
+            Self::TooLarge { .. } => {
+                Some("spread the servers over several files, and name them in `include`".to_owned())
+            }
+            Self::Peer(_) | Self::Refused { .. } => None,
+        }
+    }
+
+    /// Returns the files that it is about, as they were named.
+    pub fn files(&self) -> Vec<&Path> {
+        match self {
+            Self::Unreadable { path, .. } | Self::TooLarge { path, .. } => vec![path],
+            Self::Refused { faults, .. } => {
+                faults.iter().filter_map(|fault| fault.file().map(Path::new)).collect()
+            }
+            Self::Peer(_) => Vec::new(),
+        }
+    }
+
     /// Refuses as agent-mcp-gateway does what its validators refuse.
     pub(super) fn refused_by_peer(problem: &str) -> Self {
         Self::Peer(format!("Invalid configuration: {problem}"))

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::Read as _,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use crate::peer_variables;
@@ -60,7 +60,7 @@ pub(super) fn find(chosen: Option<&Path>, around: &Surroundings<'_>) -> Source {
     if let Some(own) = OWN_NAMES.iter().find(|name| around.folder.join(name).is_file()) {
         return Source::Own(PathBuf::from(own));
     }
-    match find_of_peer(ADOPTED_VARIABLE, ADOPTED_NAME, around) {
+    match find_servers_of_peer(around) {
         Some(path) => by_name(&path),
         None => Source::Builtin,
     }
@@ -68,7 +68,7 @@ pub(super) fn find(chosen: Option<&Path>, around: &Surroundings<'_>) -> Source {
 
 /// Finds the rules: the chosen file, else what the environment names, else beside the servers' file, else in the places
 /// of agent-mcp-gateway. A file that is named counts whether or not it is there.
-pub(super) fn find_rules(
+pub(crate) fn find_rules(
     chosen: Option<&Path>,
     servers: Option<&Path>,
     around: &Surroundings<'_>,
@@ -79,6 +79,11 @@ pub(super) fn find_rules(
     let named = named_by(RULES_VARIABLE, around);
     let beside = || servers.and_then(|file| beside(file, around));
     named.or_else(beside).or_else(|| find_of_peer(RULES_VARIABLE, RULES_NAME, around))
+}
+
+/// Finds the servers' file where agent-mcp-gateway finds it.
+pub(crate) fn find_servers_of_peer(around: &Surroundings<'_>) -> Option<PathBuf> {
+    find_of_peer(ADOPTED_VARIABLE, ADOPTED_NAME, around)
 }
 
 /// Returns every file that decides about the configuration, or would if it were there: what a change of has to be looked
@@ -92,7 +97,7 @@ pub(super) fn candidates(choices: &Choices, used: &[PathBuf], around: &Surroundi
     if choices.rules.is_none() {
         files.extend(places(RULES_NAME, around));
     }
-    let mut files: Vec<PathBuf> = files.into_iter().map(|file| around.folder.join(file)).collect();
+    let mut files: Vec<PathBuf> = files.into_iter().map(|file| plain(&around.folder.join(file))).collect();
     files.sort();
     files.dedup();
     files
@@ -197,13 +202,19 @@ pub(super) fn read(path: &Path, around: &Surroundings<'_>) -> Result<String, Loa
     Ok(text.strip_prefix('\u{feff}').map_or(text.clone(), str::to_owned))
 }
 
+/// Returns the path without steps that lead nowhere (`/./`).
+pub(super) fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|component| *component != Component::CurDir).collect()
+}
+
 fn by_name(path: &Path) -> Source {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     let is_json = extension.eq_ignore_ascii_case("json") || extension.eq_ignore_ascii_case("jsonc");
     if is_json { Source::Adopted(path.to_owned()) } else { Source::Own(path.to_owned()) }
 }
 
-fn same_file(one: &Path, other: &Path) -> bool {
+/// Tells whether both paths lead to one file.
+pub(crate) fn same_file(one: &Path, other: &Path) -> bool {
     match (one.canonicalize(), other.canonicalize()) {
         (Ok(one), Ok(other)) => one == other,
         (Ok(_) | Err(_), Err(_)) | (Err(_), Ok(_)) => one == other,

@@ -18,6 +18,7 @@ use super::{
     find::{self, Source},
     own, rules,
     servers::Gathering,
+    whereabouts::{self, Basis, Whereabouts},
 };
 
 /// Name of the built-in server when there is no file.
@@ -94,14 +95,26 @@ impl Origin {
     /// # Errors
     /// [`LoadError`] when there is no usable configuration.
     pub fn load(&self) -> Result<Loaded, LoadError> {
-        let around = Surroundings {
+        load(&self.choices, &self.surroundings())
+    }
+
+    /// Finds out where the gateway of this configuration is, even if the configuration was broken since it runs. Blocks
+    /// for a few small files.
+    ///
+    /// # Errors
+    /// [`LoadError`] when not even the defaults are sound.
+    pub(crate) fn whereabouts(&self) -> Result<(Whereabouts, Basis), LoadError> {
+        whereabouts::whereabouts(&self.choices, &self.surroundings())
+    }
+
+    fn surroundings(&self) -> Surroundings<'_> {
+        Surroundings {
             folder: &self.folder,
             // One that is not text names nothing that is there, and so is refused where it matters.
             variable: &|name| std::env::var_os(name).map(|value| value.to_string_lossy().into_owned()),
             program: self.program.as_deref(),
             state_dir: &self.state_dir,
-        };
-        load(&self.choices, &around)
+        }
     }
 }
 

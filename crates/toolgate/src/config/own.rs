@@ -128,12 +128,12 @@ pub(super) fn refused(mut faults: Vec<Diagnostic>) -> LoadError {
 /// Returns the folder in which the file lies, absolute.
 pub(super) fn folder_of(path: &Path, around: &Surroundings<'_>) -> PathBuf {
     let folder = around.folder.join(path);
-    folder.parent().map_or_else(|| around.folder.to_owned(), Path::to_owned)
+    folder.parent().map_or_else(|| around.folder.to_owned(), find::plain)
 }
 
 /// Returns the path as a person would write it from the working directory.
 fn relative_to(folder: &Path, include: &str, around: &Surroundings<'_>) -> PathBuf {
-    let file = folder.join(include);
+    let file = find::plain(&folder.join(include));
     file.strip_prefix(around.folder).map_or_else(|_| file.clone(), Path::to_owned)
 }
 
@@ -154,7 +154,9 @@ fn include_faults(document: &Document, index: usize, error: LoadError) -> Vec<Di
         LoadError::Refused { faults, .. } => faults,
         LoadError::Unreadable { .. } | LoadError::TooLarge { .. } | LoadError::Peer(_) => {
             let path = ["include".to_owned(), index.to_string()];
-            vec![document.diagnose(Severity::Error, document.locate(&path), &path, error.to_string())]
+            let fault = document.diagnose(Severity::Error, document.locate(&path), &path, error.to_string());
+            let help = "take the file out of `include`, or name one that can be read; paths begin at the folder of this file";
+            vec![fault.with_help(help)]
         }
     }
 }

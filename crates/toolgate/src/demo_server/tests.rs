@@ -101,3 +101,18 @@ fn the_prompt_greets_by_name() {
     assert_eq!(ask(&server, "prompts/get", &json!({"name": "greet"})), Err(-32602));
     assert_eq!(ask(&server, "prompts/get", &json!({"name": "other"})), Err(-32602));
 }
+
+#[test]
+fn what_does_not_fit_is_said_in_plain_words() {
+    let server = DemoServer::default();
+    let check = |name: &str, arguments: Value, expected: &str| {
+        let result = tool(&server, name, arguments);
+        assert_eq!((words(&result), &result["isError"]), (expected, &json!(true)));
+    };
+    check(
+        "slow",
+        json!({"ms": "long"}),
+        "The arguments do not fit: invalid type: string \"long\", expected a whole number, 0 or more.",
+    );
+    check("echo", json!({}), "The arguments do not fit: missing field `text`.");
+}

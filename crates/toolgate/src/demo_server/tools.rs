@@ -82,7 +82,8 @@ struct Slow {
 }
 
 fn read<T: DeserializeOwned>(arguments: &str) -> Result<T, String> {
-    serde_json::from_str(arguments).map_err(|fault| format!("The arguments do not fit: {fault}."))
+    serde_json::from_str(arguments)
+        .map_err(|fault| format!("The arguments do not fit: {}.", super::in_plain_words(&fault)))
 }
 
 fn says(words: &str) -> Value {

@@ -38,7 +38,7 @@ const BEFORE: &str = "{\n  \"theme\": \"x\", \"mcpServers\": {\"a\": {\"env\": {
 fn yes_writes_and_no_does_not() {
     let home = Home::new();
     home.write(FILE, BEFORE);
-    for refusal in ["n\n", "\n", "yes please\n", "\u{4}"] {
+    for refusal in ["n\n", "\n", "\u{4}", "yes please\nno\n", "yes please\nperhaps\n"] {
         let (code, seen) = Terminal::start(&home, &["install", "gemini-cli"]).answer(refusal);
         assert_eq!(code, Some(1), "{seen}");
         assert!(seen.contains("Nothing was written"), "{seen}");
@@ -55,6 +55,14 @@ fn yes_writes_and_no_does_not() {
     assert_eq!((code, home.text(FILE)), (Some(1), installed));
     let (code, _) = Terminal::start(&home, &["uninstall", "gemini-cli"]).answer("YES\n");
     assert_eq!((code, home.text(FILE)), (Some(0), BEFORE.to_owned()));
+}
+
+#[test]
+fn what_is_neither_yes_nor_no_is_asked_again() {
+    let home = Home::new();
+    let (code, seen) = Terminal::start(&home, &["install", "gemini-cli"]).answer("ja\nyes\n");
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(seen.contains("Please write `y` for yes or `n` for no"), "{seen}");
 }
 
 #[test]

@@ -43,7 +43,6 @@ fn every_key_is_described_in_the_page_and_in_the_schema() {
 fn the_example_loads_without_a_fault_and_without_a_warning() {
     let folder = Folder::new()
         .with("toolgate.yaml", &repository_file("toolgate.example.yaml"))
-        .with(".mcp.json", r#"{"mcpServers": {}}"#)
         .with_variable("GITHUB_TOKEN", "x")
         .with_variable("HOME", "/home/ada");
     let loaded = folder.load().expect("the example is sound");

@@ -234,3 +234,68 @@ fn every_client_can_be_imported() {
         assert_eq!(checked["left_out"][0]["reason"], "environment variable is not set: K", "{client}");
     }
 }
+
+/// What the rules say of a call that they refuse must be what the imported ones say.
+#[track_caller]
+fn is_as_strict(home: &Home) {
+    let denied = ["policy", "test", "--config", "toolgate.yaml", "--agent", "reader", "--server", "mail"];
+    home.ends(1, &denied);
+    home.ends(
+        1,
+        &["policy", "test", "--config", "toolgate.yaml", "--agent", "stranger", "--server", "files"],
+    );
+}
+
+#[test]
+fn rules_beside_a_named_file_come_along() {
+    let home = Home::new()
+        .with("project/team/servers.json", SERVERS)
+        .with("project/team/.mcp-gateway-rules.json", RULES);
+    let answer = home.ends(0, &["import", "./team/servers.json", "-o", "json"]).json();
+    assert_eq!(answer["rules"]["agents"], json!(["reader"]));
+    let files = json!(["team/servers.json", "team/.mcp-gateway-rules.json"]);
+    assert_eq!((&answer["read"], &answer["sources"]), (&files, &files));
+    is_as_strict(&home);
+    let text = home.ends(0, &["import", "team/servers.json", "--yes"]).output;
+    assert!(text.contains("Read: team/servers.json, team/.mcp-gateway-rules.json.\n"), "{text}");
+}
+
+#[test]
+fn rules_beside_the_file_that_a_variable_names_come_along() {
+    let home =
+        Home::new().with("elsewhere/servers.json", SERVERS).with("elsewhere/.mcp-gateway-rules.json", RULES);
+    let mut command = home.command(&["import"]);
+    let output = command.env("GATEWAY_MCP_CONFIG", home.path("elsewhere/servers.json")).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    is_as_strict(&home);
+}
+
+#[test]
+fn rules_that_serve_would_find_come_along_with_a_named_file() {
+    let home = Home::new()
+        .with("project/team/servers.json", SERVERS)
+        .with(".config/agent-mcp-gateway/.mcp-gateway-rules.json", RULES);
+    home.ends(0, &["import", "team/servers.json"]);
+    is_as_strict(&home);
+    let home = Home::new().with("project/team/servers.json", SERVERS).with("other/rules.json", RULES);
+    let mut command = home.command(&["import", "team/servers.json"]);
+    assert!(command.env("GATEWAY_RULES", home.path("other/rules.json")).status().unwrap().success());
+    is_as_strict(&home);
+}
+
+#[test]
+fn rules_that_cannot_be_read_are_not_passed_over() {
+    let home = Home::new()
+        .with("project/team/servers.json", SERVERS)
+        .with("project/team/.mcp-gateway-rules.json", "{\"agents\": ");
+    home.ends(1, &["import", "team/servers.json"]);
+    let home = Home::new()
+        .with("project/a/servers.json", SERVERS)
+        .with("project/a/.mcp-gateway-rules.json", RULES)
+        .with("project/b/servers.json", SERVERS)
+        .with("project/b/.mcp-gateway-rules.json", RULES);
+    let both = home.ends(1, &["import", "a/servers.json", "b/servers.json"]);
+    assert!(both.errors.contains("rules are taken from one"), "{}", both.errors);
+    home.ends(0, &["import", "a/servers.json", "b/servers.json", "a/.mcp-gateway-rules.json"]);
+    is_as_strict(&home);
+}

@@ -104,6 +104,7 @@ fn the_wizard_asks_and_writes() {
     terminal.answer("Write toolgate.yaml?", ENTER);
     let (code, seen) = terminal.finish();
     assert_eq!(code, Some(0), "{seen}");
+    assert_eq!(seen.matches("REACHED BY").count(), 1, "the table stands there once: {seen}");
     let text = home.text("project/toolgate.yaml");
     assert!(text.contains("  mail:\n") && !text.contains("  files:\n"), "{text}");
     home.ends(0, &["policy", "test", "--agent", "reader", "--server", "mail"]);
@@ -126,4 +127,14 @@ fn whoever_goes_away_leaves_nothing_behind() {
         assert!(seen.contains("Nothing was written."), "{seen}");
         assert!(home.project().is_empty(), "{:?}", home.project());
     }
+}
+
+#[test]
+fn rules_that_are_not_taken_are_named() {
+    let home = Home::new()
+        .with("project/.mcp.json", SERVERS)
+        .with("project/.mcp-gateway-rules.json", r#"{"agents": {"a": {"allow": {"servers": ["files"]}}}}"#);
+    let answer = home.ends(0, &["init", "--yes"]);
+    let expected = "Note: The rules in .mcp-gateway-rules.json are not taken";
+    assert_eq!(answer.output.matches(expected).count(), 1, "{}", answer.output);
 }

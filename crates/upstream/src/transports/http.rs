@@ -22,6 +22,7 @@ mod opening;
 mod progress;
 mod reach;
 mod reply;
+mod resuming;
 mod scope;
 mod session;
 mod session_stream;

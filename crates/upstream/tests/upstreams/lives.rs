@@ -15,6 +15,10 @@ use crate::stage::{
     with_stub,
 };
 
+/// What nothing is waited for may take so long: at best, and on a busy machine.
+const AT_BEST: Duration = Duration::from_secs(1);
+const AT_LAST: Duration = Duration::from_secs(10);
+
 pub(crate) const TESTS: &[Test] = &[
     ("r12_a_child_that_ends_mid_call_gives_one_error_and_comes_back", ends_mid_call),
     ("r12_a_child_that_ends_while_idle_comes_back", ends_while_idle),
@@ -42,6 +46,7 @@ async fn gone(stage: &mut Stage) -> String {
 
 fn ends_mid_call() {
     with_stub(&[], async |stage| {
+        let mut quickest = Duration::MAX;
         for (tool, expected) in
             [("die", "it exited with code 7"), ("abort", "it was ended by SIGABRT (abort)")]
         {
@@ -49,13 +54,15 @@ fn ends_mid_call() {
             let pid = stage.state("stub").pid;
             let begun = Instant::now();
             let lost = stage.call(tool, json!({"code": 7})).await.unwrap_err();
-            assert!(begun.elapsed() < Duration::from_secs(1));
+            assert!(begun.elapsed() < AT_LAST, "{:?}", begun.elapsed());
+            quickest = quickest.min(begun.elapsed());
             assert!(matches!(&lost, CallError::Lost { reason, .. } if reason == expected), "{lost:?}");
             assert!(matches!(finish(hanging).await, Err(CallError::Lost { .. })));
             // At once, while the server is being started again.
             assert_eq!(stage.call("echo", json!({"a": 1})).await.unwrap(), json!({"a": 1}));
             assert_ne!(stage.state("stub").pid, pid);
         }
+        assert!(quickest < AT_BEST, "{quickest:?}");
         assert_eq!(stage.state("stub").counters.restarts, 2);
     });
 }
@@ -102,7 +109,8 @@ fn missing_program() {
             assert!(
                 matches!(&refused, CallError::Unavailable { reason, .. } if reason.contains("not found"))
             );
-            assert!(begun.elapsed() < Duration::from_secs(4));
+            // A server that never answered is waited for much longer.
+            assert!(begun.elapsed() < AT_LAST, "{:?}", begun.elapsed());
         },
     );
 }
@@ -272,7 +280,11 @@ fn shutdown_leaves_no_child() {
             let hanging = stage.start("stub3", "hang", json!({"name": "hang"})).await.unwrap();
             let begun = Instant::now();
             stage.upstreams.shutdown().await;
-            assert!(begun.elapsed() < Duration::from_secs(3), "the stubs end when their input is closed");
+            // After 2 s they would be told to end, after 3 s more they would be killed.
+            assert!(
+                begun.elapsed() < Duration::from_millis(4_800),
+                "the stubs end when their input is closed"
+            );
             assert!(matches!(finish(hanging).await, Err(CallError::Lost { .. })));
             for pid in pids {
                 let pid = rustix::process::Pid::from_raw(pid.cast_signed()).unwrap();

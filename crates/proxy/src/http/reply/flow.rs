@@ -14,10 +14,15 @@ use crate::{
     call::Running,
     error::Failure,
     session::Piece,
+    vouching::Lost,
 };
 
 /// An answer that is written while it arrives.
-pub(super) struct Flow(State);
+pub(super) struct Flow {
+    state: State,
+    /// Completes when what the caller has begun may not go on.
+    revoked: Lost,
+}
 
 enum State {
     /// Waiting for the beginning of the answer.
@@ -38,29 +43,34 @@ enum State {
 
 impl Flow {
     /// An answer of which nothing is here yet.
-    pub(super) const fn answering(answering: Answering) -> Self {
-        Self(State::Answering(answering))
+    pub(super) const fn answering(answering: Answering, revoked: Lost) -> Self {
+        Self { state: State::Answering(answering), revoked }
     }
 
     /// Several messages, the first of which is here.
-    pub(super) const fn several(running: Box<Running>, first: Bytes) -> Self {
-        Self(State::Ready(running, first))
+    pub(super) const fn several(running: Box<Running>, first: Bytes, revoked: Lost) -> Self {
+        Self { state: State::Ready(running, first), revoked }
     }
 
     /// A large result that is arriving.
-    pub(super) const fn large(running: Box<Running>, head: Vec<u8>, stream: ResultStream) -> Self {
-        Self(State::Opening(running, head, stream))
+    pub(super) const fn large(
+        running: Box<Running>,
+        head: Vec<u8>,
+        stream: ResultStream,
+        revoked: Lost,
+    ) -> Self {
+        Self { state: State::Opening(running, head, stream), revoked }
     }
 
     /// A single message, which is here.
-    pub(super) const fn single(message: Bytes) -> Self {
-        Self(State::Single(message))
+    pub(super) fn single(message: Bytes) -> Self {
+        Self { state: State::Single(message), revoked: Box::pin(std::future::pending()) }
     }
 
-    /// Returns the next piece of the answer; `None` at its end. A request that its client cancels ends with an error:
-    /// one that says so, or a broken body once a part of the result is written.
+    /// Returns the next piece of the answer; `None` at its end. A request that its client cancels, or loses the right
+    /// to, ends with an error: one that says so, or a broken body once a part of the result is written.
     pub(super) async fn next_piece(&mut self, replying: &Replying) -> Option<io::Result<Piece>> {
-        match std::mem::replace(&mut self.0, State::Done) {
+        match std::mem::replace(&mut self.state, State::Done) {
             State::Answering(answering) => Some(Ok(self.begin(replying, answering).await)),
             State::Ready(running, message) => {
                 if replying.is_cancelled() {
@@ -78,16 +88,21 @@ impl Flow {
 
     /// Waits for the beginning of the answer; a sign of life keeps a quiet connection open.
     async fn begin(&mut self, replying: &Replying, mut answering: Answering) -> Piece {
-        match timeout(replying.proxy.limits.sse_keep_alive(), guarded(answering.as_mut())).await {
+        let begun = tokio::select! {
+            biased;
+            () = &mut self.revoked => return Piece::Last(replying.encode_failure(&Failure::Cancelled)),
+            begun = timeout(replying.proxy.limits.sse_keep_alive(), guarded(answering.as_mut())) => begun,
+        };
+        match begun {
             Err(_) => {
-                self.0 = State::Answering(answering);
+                self.state = State::Answering(answering);
                 Piece::Alive
             }
             Ok(Outcome::Message(message) | Outcome::Refused(_, message)) => Piece::Last(message),
             Ok(Outcome::Failed(failure)) => Piece::Last(replying.encode_failure(&failure)),
             Ok(Outcome::Several(running, first)) => self.go_on(running, first),
             Ok(Outcome::Large(running, head, stream)) => {
-                self.0 = State::Opening(running, head, stream);
+                self.state = State::Opening(running, head, stream);
                 Piece::Alive
             }
             // A subscription begins at once, so it is never waited for.
@@ -98,13 +113,15 @@ impl Flow {
     /// Waits for the next event; a sign of life keeps a quiet connection open.
     async fn wait(&mut self, replying: &Replying, mut running: Box<Running>) -> Piece {
         let next = tokio::select! {
-            next = timeout(replying.proxy.limits.sse_keep_alive(), running.next()) => next,
-            () = replying.cancelled() => return cancel(replying, running),
+            // Events may always be ready, so the end is looked at first.
+            biased;
+            () = self.unwanted(replying) => return cancel(replying, running),
             message = replying.withdrawn() => return self.go_on(running, message),
+            next = timeout(replying.proxy.limits.sse_keep_alive(), running.next()) => next,
         };
         match next {
             Err(_) => {
-                self.0 = State::Waiting(running);
+                self.state = State::Waiting(running);
                 Piece::Alive
             }
             Ok(Ok(event)) => self.take(replying, running, event),
@@ -115,12 +132,21 @@ impl Flow {
         }
     }
 
+    /// Completes when the client does not want the answer, or may not have it any more.
+    async fn unwanted(&mut self, replying: &Replying) {
+        tokio::select! {
+            biased;
+            () = &mut self.revoked => {}
+            () = replying.cancelled() => {}
+        }
+    }
+
     fn take(&mut self, replying: &Replying, running: Box<Running>, event: Cleared<Event>) -> Piece {
         match replying.encode_event(event, &running) {
             Encoded::Message(message) => self.go_on(running, message),
             Encoded::Final(message) | Encoded::Refused(_, message) => Piece::Last(message),
             Encoded::Streamed(head, stream) => {
-                self.0 = State::Opening(running, head, stream);
+                self.state = State::Opening(running, head, stream);
                 Piece::Alive
             }
         }
@@ -128,7 +154,7 @@ impl Flow {
 
     /// Writes a message that others follow; an empty one stands for none.
     fn go_on(&mut self, running: Box<Running>, message: Bytes) -> Piece {
-        self.0 = State::Waiting(running);
+        self.state = State::Waiting(running);
         if message.is_empty() { Piece::Alive } else { Piece::Messages(vec![message]) }
     }
 
@@ -140,8 +166,9 @@ impl Flow {
         mut stream: ResultStream,
     ) -> Option<io::Result<Piece>> {
         let first = tokio::select! {
+            biased;
+            () = self.unwanted(replying) => return Some(Ok(cancel(replying, running))),
             first = running.next_chunk(&mut stream) => first,
-            () = replying.cancelled() => return Some(Ok(cancel(replying, running))),
         };
         let first = match first {
             Ok(first) => first.unwrap_or_default(),
@@ -149,7 +176,7 @@ impl Flow {
         };
         let rest = answer::open_streamed(&mut head, &first, answer::additions(&running));
         head.extend_from_slice(&rest);
-        self.0 = State::Passing(running, stream, first.len() as u64);
+        self.state = State::Passing(running, stream, first.len() as u64);
         Some(Ok(Piece::Begin(head.into())))
     }
 
@@ -163,7 +190,7 @@ impl Flow {
         let next = tokio::select! {
             // The result may always be ready, so the cancellation is looked at first.
             biased;
-            () = replying.cancelled() => {
+            () = self.unwanted(replying) => {
                 running.fail(&Failure::Cancelled);
                 return Some(Err(broken(&Failure::Cancelled)));
             }
@@ -171,7 +198,7 @@ impl Flow {
         };
         match next {
             Ok(Some(chunk)) => {
-                self.0 = State::Passing(running, stream, passed + chunk.len() as u64);
+                self.state = State::Passing(running, stream, passed + chunk.len() as u64);
                 Some(Ok(Piece::More(chunk)))
             }
             Ok(None) => {

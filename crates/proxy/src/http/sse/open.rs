@@ -51,6 +51,11 @@ impl OpenStream {
     pub(super) fn id(&self) -> &str {
         &self.id
     }
+
+    /// Cancels every request of the stream: nobody vouches for its caller any more.
+    pub(super) fn cancel_all(&self) {
+        self.duplex.cancel_all();
+    }
 }
 
 impl Drop for OpenStream {

@@ -1,5 +1,5 @@
-//! What comes on a stream: where to POST, then messages, and signs of life. With each of these the caller's right to
-//! the stream is looked at again.
+//! What comes on a stream: where to POST, then messages, and signs of life. It ends with the caller's right to it, and
+//! then the calls that run for it end as well.
 
 use std::{io, sync::Arc};
 
@@ -17,14 +17,15 @@ use super::{
     SESSION_ID,
     open::OpenStream,
 };
-use crate::{Proxy, places::Place};
+use crate::{Proxy, places::Place, vouching::Lost};
 
 /// A stream that is being written.
 pub(super) struct Writing {
     proxy: Arc<Proxy>,
     /// `None` once the gateway stops: then only the answers of running requests are still to come.
     open: Option<OpenStream>,
-    caller: Authenticated,
+    /// Completes when the caller may not listen any more.
+    lost: Lost,
     messages: mpsc::Receiver<Bytes>,
     /// When the client gets a sign of life next.
     due: Instant,
@@ -42,12 +43,13 @@ impl Writing {
     pub(super) fn new(
         proxy: Arc<Proxy>,
         open: OpenStream,
-        caller: Authenticated,
+        caller: &Authenticated,
         messages: mpsc::Receiver<Bytes>,
         place: Place,
     ) -> Self {
         let due = Instant::now() + proxy.limits.sse_keep_alive();
-        Self { proxy, open: Some(open), caller, messages, due, _place: place }
+        let lost = proxy.vouching.lost(caller);
+        Self { proxy, open: Some(open), lost, messages, due, _place: place }
     }
 
     /// Writes the stream until its client goes. When the gateway stops, it ends after the last answer of a running
@@ -67,16 +69,22 @@ impl Writing {
             tokio::select! {
                 biased;
                 () = stopping.cancelled(), if self.open.is_some() => drop(self.open.take()),
-                () = sleep_until(self.due) => return self.alive(),
+                () = &mut self.lost => return self.end(),
+                () = sleep_until(self.due) => {
+                    self.due = Instant::now() + self.proxy.limits.sse_keep_alive();
+                    return Some(Bytes::from_static(sse::KEEP_ALIVE));
+                }
                 message = self.messages.recv() => return message.map(|message| sse::encode(&message).into()),
             }
         }
     }
 
-    /// Returns a sign of life, if the caller would be let in now.
-    fn alive(&mut self) -> Option<Bytes> {
-        self.due = Instant::now() + self.proxy.limits.sse_keep_alive();
-        self.proxy.identity.still_vouches(&self.caller).then_some(Bytes::from_static(sse::KEEP_ALIVE))
+    /// Ends the stream, and with it what its caller has running.
+    fn end(&mut self) -> Option<Bytes> {
+        if let Some(open) = self.open.take() {
+            open.cancel_all();
+        }
+        None
     }
 }
 

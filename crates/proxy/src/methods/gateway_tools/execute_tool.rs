@@ -12,7 +12,7 @@ use super::{
     asked, get_server_tools, identified, judged,
 };
 use crate::{
-    Proxy,
+    Exposure, Proxy,
     admission::Admission,
     call::{self, Routed, Running},
     error::{Asked, Failure},
@@ -62,7 +62,10 @@ fn aim(
     };
     let arguments = match arguments::read_execute(json) {
         Ok(arguments) => arguments,
-        Err(failure) => return Err(refused(admission, ("", ""), failure)),
+        Err(failure) => {
+            let said = arguments::said(json);
+            return Err(refused(admission, (&said.server, &said.tool), failure));
+        }
     };
     let address = (arguments.server.as_str(), arguments.tool.as_str());
     let admission = match identified(admission.clone(), arguments.agent_id.as_deref()) {
@@ -84,12 +87,30 @@ fn routed(
     arguments: &ExecuteTool<'_>,
 ) -> Result<(ServerId, Routed), Failure> {
     let ExecuteTool { server, tool, .. } = arguments;
+    if !names_may_be_left_out(admission) {
+        given(arguments)?;
+    }
     judged(admission, server, Some(tool))?;
+    given(arguments)?;
     let id = get_server_tools::configured(admission, server)?.clone();
     let params = rewritten(row, params, arguments)?;
     let asked = Some(asked(admission, NAME, server, tool));
     let time = arguments.timeout_ms.filter(|limit_ms| *limit_ms > 0).map(Duration::from_millis);
     Ok((id, Routed { row, params, asked, time }))
+}
+
+/// Tells whether the caller knows the call by agent-mcp-gateway's definition, which requires no argument: there the rules
+/// speak first, of names that are empty too.
+fn names_may_be_left_out(admission: &Admission) -> bool {
+    admission.viewpoint().exposure(admission.world()) == Exposure::Discovery
+}
+
+fn given(arguments: &ExecuteTool<'_>) -> Result<(), Failure> {
+    let needed = [
+        ("server", arguments.server.as_str(), "the name of a server"),
+        ("tool", arguments.tool.as_str(), "the name of one of its tools"),
+    ];
+    arguments::given(GatewayTool::ExecuteTool, &needed)
 }
 
 /// Puts the tool's name and arguments in the place of ours; every other member, `_meta` first of all, stays.

@@ -10,7 +10,11 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 use upstream::CallError;
 
-use super::{Told, arguments::GetServerTools, asked, judged, structured, tokens};
+use super::{
+    GatewayTool, Told,
+    arguments::{self, GetServerTools},
+    asked, judged, structured, tokens,
+};
 use crate::{
     Proxy,
     admission::Admission,
@@ -42,8 +46,9 @@ struct Definition<'a> {
 }
 
 pub(super) fn answer(proxy: &Proxy, admission: &Admission, arguments: &GetServerTools) -> Told {
-    let listed =
-        judged(admission, &arguments.server, None).and_then(|()| listed(proxy, admission, arguments));
+    let listed = judged(admission, &arguments.server, None)
+        .and_then(|()| given(arguments))
+        .and_then(|()| listed(proxy, admission, arguments));
     match listed {
         Ok(answer) => structured::object(&answer, admission.era()).into(),
         Err(failure) => {
@@ -53,6 +58,11 @@ pub(super) fn answer(proxy: &Proxy, admission: &Admission, arguments: &GetServer
             Told { result: structured::object(&answer, admission.era()), failure: Some(failure) }
         }
     }
+}
+
+fn given(arguments: &GetServerTools) -> Result<(), Failure> {
+    let needed = ("server", arguments.server.as_str(), "the name of a server, from list_servers");
+    arguments::given(GatewayTool::GetServerTools, &[needed])
 }
 
 fn failed<'a>(arguments: &'a GetServerTools, code: &'static str, error: String) -> Answer<'a> {

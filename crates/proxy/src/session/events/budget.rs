@@ -66,7 +66,7 @@ impl Budget {
 
 impl Room {
     /// Takes more bytes; tells whether they were there.
-    pub(super) fn grow(&mut self, more: usize) -> bool {
+    pub(crate) fn grow(&mut self, more: usize) -> bool {
         let has_room = self.budget.add(more);
         if has_room {
             self.bytes += more;
@@ -75,7 +75,7 @@ impl Room {
     }
 
     /// Tells how many bytes it stands for.
-    pub(super) const fn bytes(&self) -> usize {
+    pub(crate) const fn bytes(&self) -> usize {
         self.bytes
     }
 }

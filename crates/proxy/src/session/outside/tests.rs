@@ -177,6 +177,8 @@ fn the_launcher_needs_no_token_and_is_judged_by_its_agent() {
     assert!(!hears(&session, &identity, &world, "one") && hears(&session, &identity, &world, "two"));
     identity.reconfigure(AgentId::new("other").unwrap(), AgentSource::Launch, Vec::new());
     assert!(!hears(&session, &identity, &world, "two"), "it is another agent now");
+    let world = rules(&json!({"agents": {"other": {"allow": {"servers": ["two"]}}}}));
+    assert!(hears(&session, &identity, &world, "two"), "it hears as the agent that it is now");
 }
 
 #[test]
@@ -252,7 +254,7 @@ fn a_question_of_a_call_needs_somebody_who_listens() {
     let questions = Questions::default();
     let asking = || {
         let (request, was_answered) = request();
-        session.ask_outside(request, &questions);
+        session.ask_outside(&server("one"), request, &questions);
         was_answered
     };
     assert!(asking().load(Ordering::Relaxed), "refused, because nobody listens");
@@ -272,13 +274,13 @@ fn a_question_that_goes_unread_is_refused() {
     let questions = Questions::default();
     session.listeners.enter();
     let (waits, waiting_was_refused) = request();
-    session.ask_outside(waits, &questions);
+    session.ask_outside(&server("one"), waits, &questions);
     session.take_said(server("one"), note(), MAX_BYTES);
     assert!(waiting_was_refused.load(Ordering::Relaxed), "it had to go for a newer one");
     let was_refused = Arc::new(AtomicBool::new(false));
     let told = Arc::clone(&was_refused);
     let params = Some(format!(r#"{{"x":"{}"}}"#, "x".repeat(MAX_BYTES)).into());
     let long = ServerRequest::new("roots/list".into(), params, move |_| told.store(true, Ordering::Relaxed));
-    session.ask_outside(long, &questions);
+    session.ask_outside(&server("one"), long, &questions);
     assert!(was_refused.load(Ordering::Relaxed), "it is too long");
 }

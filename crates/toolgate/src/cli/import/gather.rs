@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::{super::CliError, placeholders};
 use crate::{
     clients::{self, Client, ClientFile, Machine, Place, Scope},
+    config::{self, Surroundings},
     writing::{DraftServer, LeftOut, Names, RulesDraft},
 };
 
@@ -18,6 +19,8 @@ pub(in crate::cli) struct Gathered {
     pub(in crate::cli) rules: Option<RulesDraft>,
     /// Files that something was taken from, as a person reads them.
     pub(in crate::cli) sources: Vec<String>,
+    /// Files that were read, of rules among them.
+    pub(in crate::cli) read: Vec<PathBuf>,
     pub(in crate::cli) left_out: Vec<LeftOut>,
     /// What else a person should know, as sentences.
     pub(in crate::cli) notes: Vec<String>,
@@ -53,6 +56,9 @@ impl Gathered {
         for place in client.places(&scene.machine) {
             let file = clients::read(client, &place)?;
             found |= file.exists();
+            if file.exists() {
+                self.note_read(&place.path);
+            }
             self.take_servers(&file, scene);
         }
         Ok(found)
@@ -64,6 +70,7 @@ impl Gathered {
     /// [`CliError`] when it cannot be read, or holds neither.
     pub(in crate::cli) fn take_file(&mut self, path: &Path, scene: &Scene<'_>) -> Result<(), CliError> {
         let path = scene.machine.folder.join(path);
+        self.note_read(&path);
         match kind_of(&path, scene)? {
             Kind::Servers(places) => {
                 for (client, place) in places {
@@ -73,6 +80,67 @@ impl Gathered {
             Kind::Rules(rules) => self.take_rules(&rules, &path, scene)?,
         }
         Ok(())
+    }
+
+    /// Takes the rules that belong to the files read so far, unless a file of rules was named: without them everybody
+    /// might use what they close.
+    ///
+    /// # Errors
+    /// [`CliError`] when they cannot be read, or several files have different ones.
+    pub(in crate::cli) fn take_rules_beside(&mut self, scene: &Scene<'_>) -> Result<(), CliError> {
+        if self.rules.is_some() {
+            return Ok(());
+        }
+        for servers in self.read.clone() {
+            self.take_rules_of(Some(&servers), scene)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the rules that `serve` would apply to the file of servers.
+    ///
+    /// # Errors
+    /// [`CliError`] when they cannot be read, or other ones were taken.
+    pub(in crate::cli) fn take_rules_of(
+        &mut self,
+        servers: Option<&Path>,
+        scene: &Scene<'_>,
+    ) -> Result<(), CliError> {
+        let Some(rules) = config::find_rules(None, servers, &scene.surroundings()) else { return Ok(()) };
+        let rules = scene.machine.folder.join(rules);
+        if self.read.iter().any(|read| config::same_file(read, &rules)) {
+            return Ok(());
+        }
+        let read = read_as(Client::ClaudeCode, &rules, scene)?.root().to_json();
+        self.note_read(&rules);
+        self.take_rules(&read, &rules, scene)
+    }
+
+    /// Says of rules beside the files read so far that they are not taken.
+    pub(in crate::cli) fn note_rules_beside(&mut self, scene: &Scene<'_>) {
+        let around = scene.surroundings();
+        let found = self.read.iter().filter_map(|servers| config::find_rules(None, Some(servers), &around));
+        let mut rules: Vec<PathBuf> = found.map(|rules| scene.machine.folder.join(rules)).collect();
+        rules.sort();
+        rules.dedup();
+        let note = |rules: &PathBuf| {
+            let rules = shown(rules, scene);
+            format!(
+                "The rules in {rules} are not taken: the answers given here decide. `toolgate import` takes them."
+            )
+        };
+        self.notes.extend(rules.iter().map(note));
+    }
+
+    /// Returns which files were read, as a person reads them.
+    pub(in crate::cli) fn shown_read(&self, scene: &Scene<'_>) -> Vec<String> {
+        self.read.iter().map(|path| shown(path, scene)).collect()
+    }
+
+    fn note_read(&mut self, path: &Path) {
+        if !self.read.iter().any(|read| read == path) {
+            self.read.push(path.to_owned());
+        }
     }
 
     fn take_servers(&mut self, file: &ClientFile, scene: &Scene<'_>) {
@@ -126,7 +194,9 @@ impl Gathered {
     fn take_rules(&mut self, rules: &Value, path: &Path, scene: &Scene<'_>) -> Result<(), CliError> {
         let shown = shown(path, scene);
         if let Some(first) = self.rules.as_ref().and_then(|rules| rules.origin.as_ref()) {
-            let problem = format!("two files of rules, {first} and {shown}: rules are taken from one");
+            let problem = format!(
+                "two files of rules, {first} and {shown}: rules are taken from one (name it among the files)"
+            );
             return Err(CliError::Gateway(problem));
         }
         let draft = RulesDraft::adopt(rules, &shown);
@@ -135,6 +205,14 @@ impl Gathered {
         self.sources.push(shown);
         self.rules = Some(draft);
         Ok(())
+    }
+}
+
+impl Scene<'_> {
+    /// What surrounds the program, for whoever looks for configurations in it. No state is looked for.
+    pub(in crate::cli) const fn surroundings(&self) -> Surroundings<'_> {
+        let Machine { folder, variable, .. } = self.machine;
+        Surroundings { folder, variable, program: self.program, state_dir: folder }
     }
 }
 
@@ -215,7 +293,8 @@ fn origin(file: &ClientFile, scene: &Scene<'_>) -> String {
 /// Writes a path as a person would: from the working directory, or from the home folder.
 pub(in crate::cli) fn shown(path: &Path, scene: &Scene<'_>) -> String {
     let from = |folder: &Path, sign: &str| {
-        path.strip_prefix(folder).ok().map(|rest| PathBuf::from(sign).join(rest).display().to_string())
+        let rest = path.strip_prefix(folder).ok()?.components().collect::<PathBuf>();
+        Some(PathBuf::from(sign).join(rest).display().to_string())
     };
     let (folder, home) = (scene.machine.folder, scene.machine.home);
     from(folder, "").or_else(|| from(home, "~")).unwrap_or_else(|| path.display().to_string())

@@ -1,6 +1,9 @@
 //! What an import came to, for people and for programs. Names of variables and places of secrets are told, values never.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+};
 
 use serde_json::{Value, json};
 
@@ -24,12 +27,26 @@ pub(in crate::cli) struct Report {
     pub(in crate::cli) faults: Vec<Fault>,
     /// The file, as a person reads it.
     pub(in crate::cli) path: String,
+    /// The files that were read, as a person reads them.
+    pub(in crate::cli) read: Vec<String>,
     /// What would be written, with secrets hidden; empty unless that was asked for.
     pub(in crate::cli) text: String,
     /// Copies of what was replaced.
     pub(in crate::cli) copies: Vec<String>,
+    /// Where the summary was shown.
+    pub(in crate::cli) seen: Seen,
     /// The commands to go on with, each with what it does.
     pub(in crate::cli) next: Vec<(String, &'static str)>,
+}
+
+/// Where the summary was shown before the end.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(in crate::cli) enum Seen {
+    /// Nowhere: nobody was asked.
+    #[default]
+    Nowhere,
+    /// On the terminal, before a question.
+    OnTerminal,
 }
 
 /// How it ended.
@@ -71,7 +88,12 @@ impl Report {
                 let copies = self.copies.iter().map(|copy| format!("\nThe old file is kept as {copy}."));
                 let copies: String = copies.collect();
                 let next = self.next_steps();
-                output::print(&format!("{}\n\nWrote {path}.{copies}\n\n{next}", self.summary()))?;
+                // Whoever was asked before saw it already.
+                let summary = match self.seen {
+                    Seen::OnTerminal if io::stdout().is_terminal() => String::new(),
+                    Seen::OnTerminal | Seen::Nowhere => format!("{}\n\n", self.summary()),
+                };
+                output::print(&format!("{summary}Wrote {path}.{copies}\n\n{next}"))?;
             }
             Outcome::DryRun => {
                 eprintln!(
@@ -93,6 +115,9 @@ impl Report {
         let rows = |server: &DraftServer| vec![server.name.clone(), server.shown(), server.origin.clone()];
         let heads = ["server", "reached by", "from"];
         let mut parts = vec![output::table(&heads, self.gathered.servers.iter().map(rows).collect())];
+        if !self.read.is_empty() {
+            parts.push(format!("Read: {}.", self.read.join(", ")));
+        }
         if let Some(rules) = &self.gathered.rules {
             let agents: Vec<&str> = rules.agents().collect();
             let from = rules.origin.as_ref().map_or_else(String::new, |origin| format!(" from {origin}"));
@@ -156,6 +181,7 @@ impl Report {
             "path": self.path,
             "copies": self.copies,
             "sources": self.gathered.sources,
+            "read": self.read,
             "servers": servers.map(|server| json!({"name": server.name, "from": server.origin, "reached_by": server.shown()})).collect::<Vec<_>>(),
             "rules": rules.map(|rules| json!({"from": rules.origin, "agents": rules.agents().collect::<Vec<_>>(), "notes": rules.remarks})),
             "notes": self.gathered.notes,

@@ -9,6 +9,9 @@ use super::super::CliError;
 /// Longest answer that is read, in bytes: more than `yes` needs.
 const MAX_ANSWER: u64 = 64;
 
+/// How often is asked before what is neither yes nor no counts as no.
+const TRIES: usize = 2;
+
 /// What was agreed to on the command line.
 #[derive(Debug, Clone, Copy, Args)]
 pub(crate) struct Consent {
@@ -45,11 +48,31 @@ impl Consent {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Err(CliError::NobodyToAsk);
         }
-        eprint!("{question} [y/N] ");
-        io::stderr().flush()?;
-        let mut answer = String::new();
-        io::Read::take(io::stdin().lock(), MAX_ANSWER).read_line(&mut answer)?;
-        let agreed = ["y", "yes"].iter().any(|word| answer.trim().eq_ignore_ascii_case(word));
-        Ok(if agreed { Answer::Yes } else { Answer::No })
+        let (mut prompt, mut answer) = (format!("{question} [y/N] "), None);
+        for _ in 0..TRIES {
+            eprint!("{prompt}");
+            io::stderr().flush()?;
+            let mut line = String::new();
+            io::Read::take(io::stdin().lock(), MAX_ANSWER).read_line(&mut line)?;
+            answer = Answer::of(&line);
+            if answer.is_some() {
+                break;
+            }
+            prompt = "Please write `y` for yes or `n` for no: ".to_owned();
+        }
+        Ok(answer.unwrap_or(Answer::No))
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    /// Reads a line; none when it is neither yes nor no. An empty one is no.
+    fn of(line: &str) -> Option<Self> {
+        match line.trim().to_ascii_lowercase().as_str() {
+            "y" | "yes" => Some(Self::Yes),
+            "n" | "no" | "" => Some(Self::No),
+            _ => None,
+        }
     }
 }

@@ -22,12 +22,15 @@ pub(super) struct Calls {
     open: HashMap<String, (SourceId, Entry)>,
     /// Found, and not given out yet.
     ready: VecDeque<Entry>,
+    /// Files that no gateway wrote to when that was looked at last.
+    idle: Vec<SourceId>,
     not_remembered: u64,
 }
 
 impl Calls {
     pub(super) fn new(trails: Trails, filter: Filter) -> Self {
-        Self { trails, filter, open: HashMap::new(), ready: VecDeque::new(), not_remembered: 0 }
+        let (open, ready, idle) = (HashMap::new(), VecDeque::new(), Vec::new());
+        Self { trails, filter, open, ready, idle, not_remembered: 0 }
     }
 
     /// Returns the next call that ended, or of which is sure that it never will; None when there is none at present.
@@ -53,12 +56,31 @@ impl Calls {
         }
     }
 
-    /// Returns the calls that are open now, by the time they began.
-    pub(super) fn running(&self) -> Vec<Entry> {
-        let mut running: Vec<Entry> = self.open.values().map(|(_, entry)| entry.clone()).collect();
-        running.retain(|entry| self.filter.fits(entry));
-        running.sort_by(|one, other| (one.time, &one.call).cmp(&(other.time, &other.call)));
-        running
+    /// Returns the calls that are open now, by the time they began, behind those that ended meanwhile. What is open in
+    /// a file that no gateway writes to any more is unfinished.
+    ///
+    /// # Errors
+    /// A file cannot be read.
+    pub(super) fn rest(&mut self) -> Result<Vec<Entry>, CliError> {
+        self.idle = self.trails.idle();
+        // A gateway writes before it lets go of its file: what it wrote last may not have been read.
+        let mut rest = Vec::new();
+        while let Some(entry) = self.next()? {
+            rest.push(entry);
+        }
+        let mut open: Vec<Entry> =
+            self.open.values().map(|(source, entry)| self.judged(*source, entry)).collect();
+        open.retain(|entry| self.filter.fits(entry));
+        open.sort_by(|one, other| (one.time, &one.call).cmp(&(other.time, &other.call)));
+        rest.extend(open);
+        Ok(rest)
+    }
+
+    fn judged(&self, source: SourceId, running: &Entry) -> Entry {
+        match self.idle.contains(&source) {
+            true => Entry { outcome: UNFINISHED.to_owned(), ..running.clone() },
+            false => running.clone(),
+        }
     }
 
     /// Returns and forgets how many calls began while [`MAX_OPEN`] were open.
@@ -84,6 +106,7 @@ impl Calls {
 
     /// A gateway begins with this file, so the one before it is gone with its open calls.
     fn abandon(&mut self, source: SourceId) {
+        self.idle.retain(|idle| *idle != source);
         let ids: Vec<String> =
             self.open.iter().filter(|(_, (of, _))| *of == source).map(|(call, _)| call.clone()).collect();
         let mut gone: Vec<Entry> =

@@ -1,9 +1,10 @@
 //! The files that are read, merged by time. Every gateway of a user writes a file of its own, the first one the
-//! configured file, the others `audit-<process id>.jsonl` beside it.
+//! configured file, the others `audit-2.jsonl`, `audit-3.jsonl` and so on beside it.
 
 use std::{
     ffi::OsStr,
-    fs, io,
+    fs::{self, File, TryLockError},
+    io,
     path::{Path, PathBuf},
     time::SystemTime,
 };
@@ -103,6 +104,12 @@ impl Trails {
         Ok(self.sources[index].next.take().map(|line| (SourceId(index), line)))
     }
 
+    /// Returns the files that no gateway writes to.
+    pub(super) fn idle(&self) -> Vec<SourceId> {
+        let numbered = self.sources.iter().enumerate();
+        numbered.filter(|(_, source)| source.is_idle()).map(|(index, _)| SourceId(index)).collect()
+    }
+
     /// Returns and forgets which lines could not be read.
     pub(super) fn take_broken(&mut self) -> Broken {
         std::mem::take(&mut self.broken)
@@ -113,6 +120,16 @@ impl Source {
     fn open(path: &Path) -> Result<Self, CliError> {
         let tail = Tail::open(path, Start::FirstLine).map_err(|error| unreadable(path, error))?;
         Ok(Self { path: path.to_owned(), tail, lines: 0, next: None })
+    }
+
+    /// Tells whether no gateway holds the file's lock. It is taken for a moment only, and shared with other readers. Of
+    /// a file that is gone, or cannot be locked here, nobody knows.
+    fn is_idle(&self) -> bool {
+        let Ok(file) = File::open(&self.path) else { return false };
+        match file.try_lock_shared() {
+            Ok(()) => true,
+            Err(TryLockError::WouldBlock | TryLockError::Error(_)) => false,
+        }
     }
 
     fn fill(&mut self, broken: &mut Broken) -> Result<(), CliError> {
@@ -153,7 +170,7 @@ fn neighbours(file: &Path) -> Vec<PathBuf> {
     found.into_iter().map(|(_, path)| path).collect()
 }
 
-/// Tells whether `name` is that of `file` with a process id, as `audit::Place` makes them.
+/// Tells whether `name` is that of `file` with a number, as `audit::Place` makes them.
 fn is_neighbour(file: &Path, name: &OsStr) -> bool {
     let (Some(stem), Some(name)) = (file.file_stem().and_then(OsStr::to_str), name.to_str()) else {
         return false;

@@ -1,11 +1,10 @@
 //! The rules in force, and who a caller is that names no agent, taken from the configuration as `serve` takes them.
 
-use clap::Parser;
 use domain::{AgentId, AgentSource, Principal, ServerId, ServerScope};
 use policy::Policy;
 
 use super::{
-    super::{CliError, GatewayOptions, output},
+    super::{CliError, GatewayOptions, output, typed},
     Where,
 };
 
@@ -18,18 +17,11 @@ pub(super) struct Setting {
     unnamed: (AgentId, AgentSource),
 }
 
-/// The options of `serve` as the environment alone sets them.
-#[derive(Parser)]
-struct FromEnvironment {
-    #[command(flatten)]
-    gateway: GatewayOptions,
-}
-
 impl Setting {
     /// Loads the configuration; says on standard error what is odd about it.
     pub(super) fn load(place: &Where) -> Result<Self, CliError> {
-        let around = FromEnvironment::try_parse_from(["toolgate"]);
-        let around = around.map_err(|error| CliError::Gateway(error.to_string()))?.gateway;
+        let around: GatewayOptions = typed::from_environment()
+            .map_err(|error| CliError::Gateway(error.to_string().trim_start_matches("error: ").to_owned()))?;
         let Where { config, rules, compat, state } = place.clone();
         let options = GatewayOptions { config, rules, compat, state, ..around };
         let loaded = options.load()?;

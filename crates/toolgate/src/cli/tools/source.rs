@@ -103,7 +103,7 @@ async fn ask(loaded: Loaded) -> Result<BTreeMap<ServerId, Listing>, CliError> {
     let (upstreams, mut events) = Upstreams::new(settings);
     let servers: BTreeMap<_, _> =
         loaded.servers.into_iter().filter_map(|(id, server)| Some((id, server.ok()?))).collect();
-    eprintln!("Asking {} servers for their tools ...", servers.len());
+    eprintln!("Asking {} for tools ...", output::counted(servers.len(), "server"));
     upstreams.apply(servers);
     upstreams.wake_lazy();
     let mut listings = BTreeMap::new();

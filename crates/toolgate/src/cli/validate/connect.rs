@@ -78,7 +78,7 @@ impl Trial {
 
     async fn run(mut self, limit: Duration) -> Vec<Tried> {
         let count = self.servers.len();
-        eprintln!("Trying {} ...", super::counted(count, "server"));
+        eprintln!("Trying {} ...", super::output::counted(count, "server"));
         let deadline = self.started + limit;
         self.upstreams.apply(self.servers.clone());
         self.upstreams.wake_lazy();
@@ -188,7 +188,7 @@ impl Tried {
         let ms = self.took.as_millis();
         match &self.outcome {
             Outcome::Ready { version, era, tools } => {
-                let tools = super::counted(*tools, "tool");
+                let tools = super::output::counted(*tools, "tool");
                 format!("  ready   {name}: {tools}, {} {version} ({era}), {ms} ms", self.transport)
             }
             Outcome::Failed { reason, stderr } => {

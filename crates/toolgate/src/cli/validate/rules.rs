@@ -42,7 +42,7 @@ impl RulesInForce {
         let Self::Written { source, agents, unknown_agents, compat } = self else {
             return "no rules: callers on this machine may use every tool of every server".to_owned();
         };
-        let count = super::counted(agents.len(), "agent");
+        let count = super::output::counted(agents.len(), "agent");
         let others = match unknown_agents {
             UnknownAgents::Denied => "others may use nothing",
             UnknownAgents::Allowed => "others may use everything",

@@ -45,7 +45,8 @@ pub(super) async fn find(body: &mut Collecting, id: &[u8]) -> Result<Found, BadA
                 return Err(BadAnswer::Foreign);
             }
             Head::Result { result, .. } => return Ok(Found::Result(result)),
-            Head::Partial if body.held().len() <= WHOLE_BYTES => body.held().len(),
+            // Twice as much each time: it is looked at from its beginning.
+            Head::Partial if body.held().len() <= WHOLE_BYTES => 2 * body.held().len(),
             Head::Other if body.held().len() <= MAX_ERROR_BYTES => MAX_ERROR_BYTES,
             Head::Partial | Head::Other => return Err(BadAnswer::Shapeless),
         };

@@ -9,11 +9,11 @@ use domain::Credential;
 use http::{HeaderValue, Method, Response, StatusCode};
 use hyper::body::Incoming as Body;
 use protocol::{Era, Message, Notification, RequestId, Response as Answer, ResponseBody, encode};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::{
     HttpConnection, envelope,
-    events::{End, EventStream, Next},
+    events::{End, EventStream, MAX_RETRY, Next},
     reply::{ContentKind, content_kind},
     scope,
     session::{Home, Session},
@@ -32,8 +32,6 @@ const MAX_MESSAGE_BYTES: usize = 1024 * 1024;
 const MAX_ACKNOWLEDGEMENT_BYTES: usize = 16 * 1024 * 1024;
 /// A stream that lived so long was no failure, whatever ended it.
 const LIVED: Duration = Duration::from_secs(5);
-/// A server that wants us to wait longer is not waited for.
-const MAX_RETRY: Duration = Duration::from_secs(30);
 
 /// Listens to one legacy server.
 struct Listener {
@@ -43,6 +41,8 @@ struct Listener {
     behind: Option<HeaderValue>,
     /// The session of the last stream.
     last: Option<Arc<Session>>,
+    /// How long its server wants us to wait before the next stream.
+    retry: Duration,
 }
 
 /// A `subscriptions/listen` of a modern server. Dropped, its stream is closed, which ends it.
@@ -74,7 +74,7 @@ impl HttpConnection {
             return;
         }
         let (connection, credential) = (Arc::clone(self), Some(credential.clone()));
-        let listener = Listener { connection, credential, behind: None, last: None };
+        let listener = Listener { connection, credential, behind: None, last: None, retry: Duration::ZERO };
         let closing = self.closing.clone();
         // If this task died, changes of listings would go unnoticed until the connection is replaced.
         self.tasks.spawn(async move { closing.run_until_cancelled_owned(listener.run()).await });
@@ -127,15 +127,15 @@ impl Subscription {
         loop {
             let data = match stream.next().await {
                 Next::Data(data) => data,
-                Next::Ended(end) => return Heard::Ended { retry: retry_of(&end) },
+                Next::Ended(end) => return Heard::Ended { retry: retry_of(&end).unwrap_or_default() },
                 Next::TooLarge => {
                     self.connection.counters.garbage.add_one();
-                    return Heard::Ended { retry: Duration::ZERO };
+                    return Heard::Ended { retry: retry_of(&stream.give_up()).unwrap_or_default() };
                 }
             };
             match envelope::parse(&data) {
                 Ok(Message::Response(answer)) if answer.id.as_ref() == Some(&self.id) => {
-                    return answered(&answer);
+                    return answered(&answer, retry_of(&stream.give_up()).unwrap_or_default());
                 }
                 Ok(Message::Response(_)) => self.connection.counters.stray_answers.add_one(),
                 Ok(Message::Notification(note)) if &*note.method == ACKNOWLEDGED => {
@@ -154,22 +154,29 @@ impl Listener {
     async fn run(mut self) {
         let mut backoff = Backoff::default();
         loop {
-            let pause = match self.open().await {
+            match self.open().await {
                 Ok(followed) => {
                     self.note_session(&followed.home.session);
-                    let began = Instant::now();
                     let end = self.follow(followed).await;
-                    if began.elapsed() >= LIVED {
+                    if end.lived >= LIVED {
                         backoff.reset();
                     }
-                    let retry = retry_of(&end);
+                    self.retry = retry_of(&end).unwrap_or(self.retry);
                     self.behind = end.last_id;
-                    backoff.next().max(retry)
                 }
-                Err(NotOpen::NotNow) => backoff.next(),
+                Err(NotOpen::NotNow) => {}
                 Err(NotOpen::Never) => return,
-            };
-            sleep(pause).await;
+            }
+            self.rest(backoff.next()).await;
+        }
+    }
+
+    /// Waits so long, and as long as the server wants, unless the session ends meanwhile.
+    async fn rest(&self, pause: Duration) {
+        sleep(pause).await;
+        if let Some(session) = &self.last {
+            let rest = sleep(self.retry.saturating_sub(pause));
+            session.over().run_until_cancelled(rest).await;
         }
     }
 
@@ -178,7 +185,7 @@ impl Listener {
         let not_now = |_: CallError| NotOpen::NotNow;
         let home = self.connection.home(None, self.credential.as_ref()).await.map_err(not_now)?;
         if self.last.as_ref().is_some_and(|last| !Arc::ptr_eq(last, &home.session)) {
-            self.behind = None;
+            (self.behind, self.retry) = (None, Duration::ZERO);
         }
         let response = tokio::select! {
             response = self.connection.open_stream(&home, self.behind.as_ref()) => response.map_err(not_now)?,
@@ -222,7 +229,8 @@ impl Listener {
     /// Reads a stream until it ends, or the session does: the next one is the one that is spoken to then.
     async fn follow(&self, mut followed: Followed) -> End {
         let over = followed.home.session.over().clone();
-        over.run_until_cancelled(self.read(&mut followed)).await.unwrap_or(End::GIVEN_UP)
+        let end = over.run_until_cancelled(self.read(&mut followed)).await;
+        end.unwrap_or_else(|| followed.stream.give_up())
     }
 
     async fn read(&self, followed: &mut Followed) -> End {
@@ -231,7 +239,7 @@ impl Listener {
                 Next::Ended(end) => return end,
                 Next::TooLarge => {
                     self.connection.counters.garbage.add_one();
-                    return End::GIVEN_UP;
+                    return followed.stream.give_up();
                 }
                 Next::Data(data) if data.first() == Some(&b'[') => {
                     scope::messages(&data).into_iter().for_each(|message| self.take(message, &followed.home));
@@ -254,9 +262,9 @@ impl Listener {
 }
 
 /// Reads the answer that ends a subscription.
-fn answered(answer: &Answer) -> Heard {
+fn answered(answer: &Answer, retry: Duration) -> Heard {
     match &answer.body {
-        ResponseBody::Result(_) => Heard::Ended { retry: Duration::ZERO },
+        ResponseBody::Result(_) => Heard::Ended { retry },
         ResponseBody::Error(error) => {
             let error: serde_json::Value = serde_json::from_slice(error).unwrap_or_default();
             Heard::Refused { code: error["code"].as_i64().unwrap_or(0) }
@@ -264,8 +272,9 @@ fn answered(answer: &Answer) -> Heard {
     }
 }
 
-fn retry_of(end: &End) -> Duration {
-    end.retry.unwrap_or_default().min(MAX_RETRY)
+/// Returns how long the server wants us to wait, as far as we do.
+fn retry_of(end: &End) -> Option<Duration> {
+    end.retry.map(|retry| retry.min(MAX_RETRY))
 }
 
 /// Judges a response to the opening of a stream.

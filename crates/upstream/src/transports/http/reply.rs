@@ -145,7 +145,11 @@ impl HttpReply {
             },
             State::Events(stream) => match stream.next().await {
                 Next::Data(data) => return self.scope.read(connection, &data).map(Received::Message),
-                Next::TooLarge => return Err(connection.too_large()),
+                Next::TooLarge => {
+                    // It may be worked on still: what is too large need not have been the answer.
+                    self.guard.iter().for_each(CancelGuard::call_off);
+                    return Err(connection.too_large());
+                }
                 Next::Ended(end) => self.state = State::Resuming(self.scope.resume(connection, end)?),
             },
             State::Resuming(resuming) => self.state = State::Events(resuming.await?),

@@ -1,9 +1,8 @@
 //! What belongs to one request: its id, its progress token, its session; and what a message means to it.
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, sync::Arc};
 
 use bytes::Bytes;
-use http::StatusCode;
 use protocol::{Message, Notification, Request, RequestId, Response, ResponseBody};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use serde_json::value::RawValue;
@@ -11,23 +10,16 @@ use serde_json::value::RawValue;
 pub(super) use super::asking::answer_ourselves as answer;
 use super::{
     HttpConnection, envelope,
-    events::{End, EventStream},
+    events::End,
     progress::ProgressToken,
-    reply::{ContentKind, Resuming, content_kind},
+    reply::Resuming,
+    resuming::{Resumes, take_up},
     session::Home,
 };
 use crate::{CallError, ServerRequest, SharedSession, transports::Incoming};
 
 /// Most messages that are looked at in one array.
 const MAX_MESSAGES: usize = 1_000;
-/// How often one answer's stream may be taken up again, if each time something came.
-const MAX_RESUMES: u32 = 64;
-/// A server that wants us to wait longer is not waited for: the caller's time is short.
-const MAX_RETRY: Duration = Duration::from_secs(10);
-/// The pause before a stream is taken up again whose server names none.
-const USUAL_RETRY: Duration = Duration::from_millis(200);
-/// The pause after a fault: the server may be gone, which the caller wants to know at once.
-const RETRY_AFTER_FAULT: Duration = Duration::from_millis(50);
 
 /// One request as far as its reply is concerned.
 pub(super) struct Scope {
@@ -41,7 +33,7 @@ pub(super) struct Scope {
     /// Whether the server has asked something.
     has_asked: bool,
     waiting: VecDeque<Message>,
-    resumes: u32,
+    resumes: Resumes,
 }
 
 /// What a message means to the caller of this request.
@@ -61,7 +53,16 @@ pub(super) enum Meaning {
 impl Scope {
     pub(super) fn new(id: u64, token: ProgressToken, home: Option<Home>) -> Self {
         let (id_json, waiting) = (RequestId::from(id), VecDeque::new());
-        Self { id, id_json, token, home, client: None, has_asked: false, waiting, resumes: 0 }
+        Self {
+            id,
+            id_json,
+            token,
+            home,
+            client: None,
+            has_asked: false,
+            waiting,
+            resumes: Resumes::default(),
+        }
     }
 
     /// Has questions of the server go to `client`; without one they are refused.
@@ -184,30 +185,13 @@ impl Scope {
         connection: &Arc<HttpConnection>,
         end: End,
     ) -> Result<Resuming, CallError> {
-        let lost = || connection.lost("its event stream ended before the answer");
-        let (Some(home), Some(last_id)) = (self.home.clone(), end.last_id) else { return Err(lost()) };
-        if !end.is_fruitful || self.resumes == MAX_RESUMES {
-            return Err(lost());
-        }
-        self.resumes += 1;
-        let pause =
-            if end.is_clean { end.retry.unwrap_or(USUAL_RETRY).min(MAX_RETRY) } else { RETRY_AFTER_FAULT };
-        let connection = Arc::clone(connection);
-        Ok(Box::pin(async move {
-            let lost = || connection.lost("its event stream could not be taken up again");
-            tokio::time::sleep(pause).await;
-            let opened = connection.open_stream(&home, Some(&last_id)).await;
-            // What is lost already is counted.
-            let response = opened
-                .map_err(|error| if matches!(error, CallError::Lost { .. }) { error } else { lost() })?;
-            let is_stream = response.status() == StatusCode::OK
-                && content_kind(response.headers()) == ContentKind::Events;
-            if !is_stream {
-                return Err(lost());
+        let pause = self.resumes.pause_after(&end);
+        match (self.home.clone(), end.last_id, pause) {
+            (Some(home), Some(last_id), Some(pause)) => Ok(take_up(connection, home, last_id, pause)),
+            (None, ..) | (_, None, _) | (.., None) => {
+                Err(connection.lost("its event stream ended before the answer"))
             }
-            let stream = EventStream::new(response.into_body(), connection.result_bytes);
-            Ok(Box::new(stream.continuing(last_id)))
-        }))
+        }
     }
 }
 

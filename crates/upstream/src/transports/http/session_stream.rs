@@ -14,14 +14,14 @@ use hyper::body::Incoming as Body;
 use protocol::{Message, Request};
 use tokio::{
     sync::OwnedSemaphorePermit,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 
 use super::{
     HttpConnection,
     asking::answer_ourselves,
     envelope,
-    events::{End, EventStream, Next},
+    events::{End, EventStream, MAX_RETRY, Next},
     exchange::SessionState,
     reply::{ContentKind, content_kind},
     scope,
@@ -36,10 +36,6 @@ pub(super) const MAX_STREAMS: usize = 1_000;
 const MAX_MESSAGE_BYTES: usize = 4 * 1024 * 1024;
 /// A stream that lived so long was no failure, whatever ended it.
 const LIVED: Duration = Duration::from_secs(5);
-/// A server that wants us to wait longer is not waited for.
-const MAX_RETRY: Duration = Duration::from_secs(30);
-/// A server that wants us not to wait at all is spared a little.
-const MIN_RETRY: Duration = Duration::from_millis(20);
 /// How long the server may take to say whether it knows a session.
 const PING_TIME: Duration = Duration::from_secs(5);
 
@@ -54,6 +50,8 @@ struct Follower {
     gave: Weak<Session>,
     /// Whether the server has refused a stream since it gave one.
     has_gap: bool,
+    /// How long the server wants us to wait before the session's next stream.
+    retry: Duration,
     _room: OwnedSemaphorePermit,
 }
 
@@ -80,7 +78,9 @@ impl HttpConnection {
         let (connection, audience) = (Arc::clone(self), Arc::clone(audience));
         let credential = home.credential.clone();
         let (behind, gave, has_gap) = (None, Weak::new(), false);
-        let follower = Follower { connection, audience, credential, behind, gave, has_gap, _room: room };
+        let retry = Duration::ZERO;
+        let follower =
+            Follower { connection, audience, credential, behind, gave, has_gap, retry, _room: room };
         let closing = self.closing.clone();
         // If this task died, the next call of a client would begin again.
         self.tasks.spawn(async move { closing.run_until_cancelled_owned(follower.run()).await });
@@ -112,26 +112,35 @@ impl Follower {
                 }
             };
             tokio::select! {
-                () = sleep(pause) => {}
+                () = self.rest(pause) => {}
                 () = audience.deserted() => {}
             }
         }
     }
 
-    /// Reads one stream to its end; returns how long to wait before the next.
+    /// Waits so long, and as long as the server wants, unless the session ends meanwhile.
+    async fn rest(&self, pause: Duration) {
+        sleep(pause).await;
+        if let Some(session) = self.gave.upgrade() {
+            let rest = sleep(self.retry.saturating_sub(pause));
+            session.over().run_until_cancelled(rest).await;
+        }
+    }
+
+    /// Reads one stream to its end; returns how long to wait before the next at least.
     async fn listen(&mut self, home: Home, stream: EventStream, backoff: &mut Backoff) -> Duration {
-        let began = Instant::now();
         let over = home.session.over().clone();
         let end = tokio::select! {
             end = self.read(&home, stream) => end,
             () = over.cancelled() => return Duration::ZERO,
             () = self.audience.deserted() => return Duration::ZERO,
         };
-        if end.is_fruitful || began.elapsed() >= LIVED {
+        if end.lived >= LIVED {
             backoff.reset();
         }
+        self.retry = end.retry.map_or(self.retry, |retry| retry.min(MAX_RETRY));
         self.behind = end.last_id.map(|id| (home, id));
-        end.retry.map_or_else(|| backoff.next(), |retry| retry.clamp(MIN_RETRY, MAX_RETRY))
+        backoff.next()
     }
 
     async fn open(&mut self) -> Opened {
@@ -144,8 +153,8 @@ impl Follower {
             // The session was given up, and this is another one: its own follower reads it.
             return Ok(Opened::NotNow);
         }
-        let behind = self.behind.take().filter(|(old, _)| Arc::ptr_eq(&old.session, &home.session));
-        let behind = behind.map(|(_, id)| id);
+        self.behind.take_if(|(old, _)| !Arc::ptr_eq(&old.session, &home.session));
+        let behind = self.behind.as_ref().map(|(_, id)| id.clone());
         let response = tokio::select! {
             response = self.connection.open_stream(&home, behind.as_ref()) => response?,
             () = home.session.over().cancelled() => return Ok(Opened::NotNow),
@@ -154,7 +163,10 @@ impl Follower {
         if verdict != Verdict::Stream {
             return self.refused(&home, verdict).await;
         }
-        (self.gave, self.has_gap) = (Arc::downgrade(&home.session), false);
+        if !std::ptr::eq(self.gave.as_ptr(), Arc::as_ptr(&home.session)) {
+            self.retry = Duration::ZERO;
+        }
+        (self.gave, self.has_gap, self.behind) = (Arc::downgrade(&home.session), false, None);
         let stream = EventStream::new(response.into_body(), MAX_MESSAGE_BYTES);
         let stream = if let Some(id) = behind { stream.continuing(id) } else { stream };
         Ok(Opened::Stream(Box::new((home, stream))))
@@ -170,6 +182,7 @@ impl Follower {
             Verdict::PerhapsForgotten => true,
             Verdict::Without | Verdict::Refused => gave_before,
         };
+        self.behind = None;
         if may_be_forgotten && !self.is_known(home).await? {
             self.connection.sessions.forget(self.audience.owner(), &home.session);
             self.connection.suspect_changes();
@@ -207,7 +220,7 @@ impl Follower {
                 Next::Ended(end) => return end,
                 Next::TooLarge => {
                     self.connection.counters.garbage.add_one();
-                    return End::GIVEN_UP;
+                    return stream.give_up();
                 }
                 Next::Data(data) if data.first() == Some(&b'[') => {
                     scope::messages(&data).into_iter().for_each(|message| self.take(home, message));

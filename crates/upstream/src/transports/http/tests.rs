@@ -9,6 +9,7 @@ mod json;
 mod large;
 mod listening;
 mod relaying;
+mod retrying;
 mod session_streams;
 mod sessions;
 mod shared_sessions;

@@ -185,6 +185,6 @@ async fn a_stream_that_cannot_be_taken_up_again_is_lost() {
     }
     check(LEGACY, ": nothing\n\n", |_| status(500), 0).await;
     check(LEGACY, "id: 1\ndata:\n\n", |_| status(405), 1).await;
-    check(LEGACY, "id: 1\ndata:\n\n", |_| events(&[]), 1).await;
+    check(LEGACY, "id: 1\nretry: 86400000\ndata:\n\n", |_| events(&[]), 0).await;
     check(MODERN, "id: 1\ndata:\n\n", |_| status(200), 0).await;
 }

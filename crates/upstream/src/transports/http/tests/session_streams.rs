@@ -190,6 +190,14 @@ async fn a_server_without_streams_is_asked_for_one_only_once() {
         .await;
         let line = connect(&server.url(), LEGACY);
         let ((first, _first), (second, _second)) = (client(ROOTS), client("{}"));
+        begin(&line, "a", &first).await;
+        // A call waits for the stream only for a moment, and the next may begin before it is known that there is none.
+        let known = async {
+            while !line.connection.has_no_streams.load(Ordering::Relaxed) {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, known).await.expect("it is known");
         for _ in 0..2 {
             begin(&line, "a", &first).await;
             begin(&line, "b", &second).await;
@@ -250,6 +258,12 @@ async fn clients_of_different_declarations_hear_their_own_sessions_alone() {
     let ((first, mut first_ears), (second, mut second_ears)) = (client(ROOTS), client("{}"));
     begin(&line, "a", &first).await;
     begin(&line, "a", &second).await;
+    let both = async {
+        while opened.load(Ordering::Relaxed) < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, both).await.expect("each has its stream");
     assert_eq!(opened.load(Ordering::Relaxed), 2);
     let of_second = bodies.lock().iter().find(|(session, _)| session == "session-2").unwrap().1.clone();
     of_second.send(says("notifications/message")).await.unwrap();
