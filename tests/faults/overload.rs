@@ -19,7 +19,7 @@ async fn until_running(gateway: &Gateway, count: usize) {
 }
 
 #[test]
-fn r41_what_is_too_much_is_refused_with_503_and_when_to_come_back() {
+fn r41_what_is_too_much_is_refused_at_once_and_told_when_to_come_back() {
     within(USUAL, async {
         let config = json!({"servers": {"one": child(&[])}, "limits": {"in_flight": IN_FLIGHT}});
         let gateway = Place::configured(config).serve().await;
@@ -34,14 +34,14 @@ fn r41_what_is_too_much_is_refused_with_503_and_when_to_come_back() {
             until_running(&gateway, count).await;
         }
 
-        for client in &mut clients {
+        // A legacy client could take 503 for the end of its session, and of every other call on it.
+        for (client, status) in clients.iter_mut().zip([503, 200]) {
             let echo = client.call_request("7", "one__echo", json!({"text": "x"}));
             let response = client.send(&echo).await;
-            assert_eq!(response.head.status, 503, "{response:?}");
+            assert_eq!(response.head.status, status, "{response:?}");
             assert_eq!(response.head.header("retry-after"), Some("1"));
             let answer = response.message();
             assert_eq!((&answer["id"], failure(&answer)), (&json!(7), "OVERLOADED"), "{answer}");
-            assert_eq!(answer["error"]["data"]["retryable"], true, "{answer}");
         }
         // Whoever is refused costs the others nothing, and finds a place when they have gone.
         drop(busy);

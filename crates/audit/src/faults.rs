@@ -194,6 +194,18 @@ async fn durable_returns_after_the_sync_and_refuses_without_it() {
 }
 
 #[tokio::test]
+async fn a_disk_that_confirms_again_only_at_the_end_is_on_record() {
+    let (disk, who) = (Disk::new(usize::MAX), principal());
+    let trail = trail(&disk, Mode::Durable);
+    disk.set(|state| state.sync_fails = true);
+    assert!(trail.begin(begin(&who)).await.is_err());
+    disk.set(|state| state.sync_fails = false);
+    trail.close().unwrap();
+    assert!(disk.text().contains(r#""event":"sync_recovered","#));
+    disk.set(|state| assert_eq!(state.synced, state.bytes.len()));
+}
+
+#[tokio::test]
 async fn best_effort_counts_its_drops_exactly_and_tells_them() {
     let (disk, who) = (Disk::new(0), principal());
     let trail = trail(&disk, Mode::BestEffort);

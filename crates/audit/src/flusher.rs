@@ -1,5 +1,5 @@
-//! The thread that keeps the trail's two promises of time: a line that waits is with the kernel within 5 ms, and
-//! asked to the disk within 50 ms. It sleeps while nothing waits. The disk itself is [`crate::syncer`]'s.
+//! The thread that keeps the trail's two promises of time: on a disk that takes it, a line that waits is with the kernel
+//! within 5 ms, and asked to the disk within 50 ms. It sleeps while nothing waits. The disk itself is [`crate::syncer`]'s.
 
 use std::{io, time::Duration};
 
@@ -7,6 +7,9 @@ use crate::{inbox::Stage, trail::Shared};
 
 /// Time between two looks while something waits; below 5 ms by what a late wake-up costs.
 const TICK: Duration = Duration::from_millis(4);
+/// The same after a write was refused: a disk that is full seldom has room again so soon, and every try costs the hashes of
+/// all that waits.
+const TICK_AFTER_REFUSAL: Duration = Duration::from_millis(100);
 /// Age of written lines at which a sync is asked for; below 50 ms by a tick and the disk's own time.
 const SYNC_AFTER: Duration = Duration::from_millis(40);
 
@@ -39,7 +42,10 @@ fn pause(shared: &Shared) -> Stage {
     inbox.stage = stage;
     match (stage, unsynced_since) {
         (Stage::Closed, _) => {}
-        (Stage::Awake, _) => drop(shared.woken.wait_for(&mut inbox, TICK)),
+        (Stage::Awake, _) => {
+            let tick = if inbox.is_refused() { TICK_AFTER_REFUSAL } else { TICK };
+            shared.woken.wait_for(&mut inbox, tick);
+        }
         (_, Some(since)) => {
             shared.woken.wait_for(&mut inbox, SYNC_AFTER.saturating_sub(since.elapsed()));
         }

@@ -46,6 +46,8 @@ pub(crate) struct Inbox {
     verdict: Verdict,
     /// Bytes of lines that are being written: they may come back.
     taken_bytes: usize,
+    /// The last write was refused: there is no room soon.
+    is_refused: bool,
     /// Dropped lines that no line of the trail has told of yet.
     untold_drops: u64,
     pub(crate) stage: Stage,
@@ -101,6 +103,7 @@ impl Inbox {
             spare: Lines::default(),
             verdict: Verdict::default(),
             taken_bytes: 0,
+            is_refused: false,
             untold_drops: 0,
             stage: Stage::Awake,
         }
@@ -145,7 +148,7 @@ impl Inbox {
     pub(crate) fn written(&mut self, mut lines: Lines) {
         lines.clear();
         self.spare = lines;
-        self.taken_bytes = 0;
+        (self.taken_bytes, self.is_refused) = (0, false);
     }
 
     /// Takes back the lines that nobody waits for, before all that has come since.
@@ -156,7 +159,12 @@ impl Inbox {
             self.lines.append(head, body);
         }
         self.untold_drops += untold_drops;
-        self.taken_bytes = 0;
+        (self.taken_bytes, self.is_refused) = (0, true);
+    }
+
+    /// Tells whether the last write was refused.
+    pub(crate) const fn is_refused(&self) -> bool {
+        self.is_refused
     }
 
     /// Tells whether nothing waits for the kernel.
@@ -173,7 +181,7 @@ impl Inbox {
     pub(crate) const fn take_waking(&mut self) -> bool {
         let is_needed = match self.stage {
             Stage::Asleep | Stage::Dozing => !self.is_empty(),
-            Stage::Awake => self.lines.bodies.len() >= PRESSING_BYTES,
+            Stage::Awake => self.lines.bodies.len() >= PRESSING_BYTES && !self.is_refused,
             Stage::Closed => false,
         };
         self.wake_if(is_needed)

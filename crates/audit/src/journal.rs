@@ -16,7 +16,8 @@ use parking_lot::Mutex;
 use crate::{
     Counters, Detail, Event,
     chain::{self, Link},
-    inbox::{Inbox, Line, Taken},
+    counters::count,
+    inbox::{Full, Inbox, Line, Taken},
     line::{self, Phase},
     medium::Medium,
 };
@@ -91,8 +92,11 @@ impl Journal {
         self.good_bytes = found;
         let mut body = Vec::new();
         line::push_event(&mut body, &Event { name: "file_changed", details: &details });
-        // Without room the log alone has it, and the drop is told of.
-        let _put = inbox.lock().put(Phase::Event, &body);
+        let mut inbox = inbox.lock();
+        if let Err(Full) = inbox.put(Phase::Event, &body) {
+            inbox.note_drop();
+            count(&self.counters.drops);
+        }
         Ok(())
     }
 

@@ -21,6 +21,17 @@ const RETRY: Duration = Duration::from_millis(250);
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct SyncFailed;
 
+/// The disk confirmed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use = "the trail says when the disk confirms again"]
+pub(crate) enum Confirmed {
+    /// It did the last time, too.
+    AsBefore,
+    /// The first time after it did not. The kernel may have given up what it could not bring to the disk, and counts it as
+    /// clean since.
+    Again,
+}
+
 /// The door to the syncing thread.
 #[derive(Debug)]
 pub(crate) struct Syncer {
@@ -74,20 +85,23 @@ impl Syncer {
     }
 
     /// Syncs on the calling thread.
-    pub(crate) fn sync(&self) -> Result<(), SyncFailed> {
+    pub(crate) fn sync(&self) -> Result<Confirmed, SyncFailed> {
         let started = Instant::now();
         let synced = self.medium.sync();
-        match &synced {
-            Ok(()) => self.counters.synced(started.elapsed()),
+        let was_broken = self.is_broken.swap(synced.is_err(), Ordering::AcqRel);
+        match synced {
+            Ok(()) => {
+                self.counters.synced(started.elapsed());
+                Ok(if was_broken { Confirmed::Again } else { Confirmed::AsBefore })
+            }
             Err(error) => {
                 count(&self.counters.sync_failures);
-                if !self.is_broken() {
+                if !was_broken {
                     tracing::error!(%error, "audit file cannot be synced to the disk");
                 }
+                Err(SyncFailed)
             }
         }
-        self.is_broken.store(synced.is_err(), Ordering::Release);
-        synced.map_err(|_| SyncFailed)
     }
 
     /// Tells whether the last sync failed.
@@ -101,19 +115,17 @@ impl Syncer {
         self.asked.notify_one();
     }
 
-    /// The thread's life. `recovered` is called when the disk confirms again after it did not: the kernel may have given
-    /// up what it could not bring to the disk, and counts it as clean from then on.
+    /// The thread's life. `recovered` is called when the disk confirms again.
     pub(crate) fn run(&self, recovered: impl Fn()) {
         while let Some(waiters) = self.next_group() {
-            let was_broken = self.is_broken();
             // Every waiter wrote its line before it asked, so this sync covers the whole group.
             let synced = self.sync();
-            if was_broken && synced.is_ok() {
+            if synced.is_ok_and(|confirmed| confirmed == Confirmed::Again) {
                 recovered();
             }
             for waiter in waiters {
                 // A waiter that is gone was cancelled; its call sees to its own end line.
-                let _gone = waiter.send(synced);
+                let _gone = waiter.send(synced.map(drop));
             }
         }
     }

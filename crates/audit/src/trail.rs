@@ -24,7 +24,7 @@ use crate::{
     medium::Medium,
     place,
     seat::{Seat, let_others_run},
-    syncer::{SyncFailed, Syncer},
+    syncer::{Confirmed, SyncFailed, Syncer},
 };
 
 /// Open calls from which on begin lines share writes: with fewer, waiting for others would only take time.
@@ -315,15 +315,17 @@ impl Shared {
     /// Puts down a line that nobody waits for, or counts it as dropped.
     fn put_if_room(&self, phase: Phase, body: &[u8]) -> Stage {
         let mut inbox = self.inbox.lock();
-        if let Err(Full) = inbox.put(phase, body) {
+        let mut put = inbox.put(phase, body);
+        if matches!(put, Err(Full)) && !inbox.is_refused() {
             drop(inbox);
-            // It may be full only because its lines are being written at this moment.
+            // It is full only because its lines are being written, or about to be.
             drop(self.journal.lock());
             inbox = self.inbox.lock();
-            if let Err(Full) = inbox.put(phase, body) {
-                inbox.note_drop();
-                count(&self.counters.drops);
-            }
+            put = inbox.put(phase, body);
+        }
+        if let Err(Full) = put {
+            inbox.note_drop();
+            count(&self.counters.drops);
         }
         let stage = inbox.stage;
         self.unlock(inbox);
@@ -346,6 +348,15 @@ impl Shared {
     }
 
     fn flush(&self) -> Result<(), AuditError> {
+        if self.write_and_sync()? == Confirmed::Again {
+            self.note_sync_recovered();
+            // That line, too. Should it fail and recover in between, the one line says it.
+            let _confirmed = self.write_and_sync()?;
+        }
+        Ok(())
+    }
+
+    fn write_and_sync(&self) -> Result<Confirmed, AuditError> {
         self.write_out(self.journal.lock()).map_err(AuditError::Write)?;
         self.syncer.sync().map_err(|SyncFailed| {
             self.syncer.request(); // its thread tries again until the disk confirms

@@ -93,7 +93,7 @@ pub(super) async fn respond(
         Ok(place) => place,
         Err(failure) => {
             proxy.metrics.refused("overloaded");
-            return overloaded(&failure, &request.id, era);
+            return overloaded(&failure, &request.id, is_tool_call, era);
         }
     };
     let session = admission.client().session.clone();
@@ -134,11 +134,21 @@ pub(super) fn events(body: ReplyBody) -> Response<ReplyBody> {
     response
 }
 
-/// Builds the answer to a request for which there is no place. It was not begun, so it is refused as a whole and may come
-/// again.
-fn overloaded(failure: &Failure, id: &RequestId, era: Era) -> Response<ReplyBody> {
-    let (_, body) = failure.response(id, era);
-    let mut response = json(StatusCode::SERVICE_UNAVAILABLE, ReplyBody::Whole(body.into()));
+/// Builds the answer to a request for which there is no place. It was not begun, so it may come again.
+///
+/// To a modern client it is refused as a whole. A legacy client has a session to lose: some take any 5xx for the end of
+/// the transport, and of all that is under way on it.
+fn overloaded(failure: &Failure, id: &RequestId, is_tool_call: bool, era: Era) -> Response<ReplyBody> {
+    let mut response = match era {
+        Era::Modern => {
+            let (_, body) = failure.response(id, era);
+            json(StatusCode::SERVICE_UNAVAILABLE, ReplyBody::Whole(body.into()))
+        }
+        Era::Legacy => {
+            let message = answer::encode_failure(failure, id, is_tool_call, era);
+            json(StatusCode::OK, ReplyBody::Whole(message))
+        }
+    };
     response.headers_mut().insert(header::RETRY_AFTER, RETRY_AFTER);
     response
 }
