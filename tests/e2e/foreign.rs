@@ -15,6 +15,8 @@ use crate::environment::{conformance_server, node, node_file, own_file, python, 
 
 /// Until a server that was started beforehand listens.
 const START_LIMIT: Duration = Duration::from_secs(30);
+/// How often a server is started on a port that somebody else may have taken meanwhile.
+const ATTEMPTS: usize = 3;
 
 /// A server that listens on HTTP until it is dropped.
 pub(crate) struct Listening {
@@ -167,16 +169,18 @@ impl Listening {
     /// Starts `@modelcontextprotocol/server-everything` on HTTP.
     #[track_caller]
     pub(crate) fn everything() -> Self {
-        let port = free_port();
-        let mut command = Command::new(node());
-        command
-            .arg(node_file("@modelcontextprotocol/server-everything", "dist/index.js"))
-            .arg("streamableHttp");
-        command.env("PORT", port.to_string()).stderr(Stdio::piped());
-        let (child, _) = start(command, |child| {
-            first_line(child.stderr.take().expect("stderr is piped"), "listening on port")
+        let found = (0..ATTEMPTS).find_map(|_| {
+            let port = free_port();
+            let mut command = Command::new(node());
+            command
+                .arg(node_file("@modelcontextprotocol/server-everything", "dist/index.js"))
+                .arg("streamableHttp");
+            command.env("PORT", port.to_string()).stderr(Stdio::piped());
+            let pipe = |child: &mut Child| child.stderr.take().expect("stderr is piped");
+            let (child, _) = try_start(&mut command, |child| first_line(pipe(child), "listening on port"))?;
+            Some(Self { child, url: format!("http://127.0.0.1:{port}/mcp") })
         });
-        Self { child, url: format!("http://127.0.0.1:{port}/mcp") }
+        found.unwrap_or_else(|| panic!("the server did not say in {ATTEMPTS} attempts that it listens"))
     }
 
     /// Returns the target with which a client reaches the server itself.
@@ -204,12 +208,19 @@ impl Drop for Listening {
 
 #[track_caller]
 fn start(mut command: Command, line: impl Fn(&mut Child) -> Option<String>) -> (Child, String) {
+    let started = try_start(&mut command, line);
+    started.unwrap_or_else(|| panic!("{command:?} did not say within {START_LIMIT:?} that it listens"))
+}
+
+/// The same; `None` when the server ended, or did not say in time that it listens.
+fn try_start(command: &mut Command, line: impl Fn(&mut Child) -> Option<String>) -> Option<(Child, String)> {
     let mut child = command.stdin(Stdio::null()).spawn().expect("the server can be started");
-    let Some(line) = line(&mut child) else {
+    let line = line(&mut child);
+    if line.is_none() {
         _ = child.kill();
-        panic!("{command:?} did not say within {START_LIMIT:?} that it listens");
-    };
-    (child, line)
+        _ = child.wait();
+    }
+    Some((child, line?))
 }
 
 /// Waits for the first line that contains `sign`; drains the pipe for as long as the server lives.

@@ -6,7 +6,7 @@ use protocol::{Era, Version, meta};
 use serde_json::{Value, json};
 
 use crate::limit::LOOK_AGAIN;
-use crate::wire::{Events, Request, Response, Wire};
+use crate::wire::{Event, Events, Request, Response, Wire};
 
 /// A client.
 pub(crate) struct Client {
@@ -146,10 +146,17 @@ impl Client {
         &mut self.wire
     }
 
-    /// Opens the stream on which the gateway tells a client of changes.
+    /// Opens the stream on which the gateway tells a client of changes, and waits until the gateway has begun it: whatever
+    /// changes from now on is told.
     pub(crate) async fn changes(self) -> Events {
         let request = self.changes_request();
-        self.wire.listen(&request).await
+        let mut events = self.wire.listen(&request).await;
+        let first = events.next_block().await.expect("a sound stream").expect("it begins");
+        match self.era {
+            Era::Legacy => assert_eq!(first, Event::Comment),
+            Era::Modern => assert!(matches!(first, Event::Data(data) if data.contains("acknowledged"))),
+        }
+        events
     }
 
     /// Returns the request that opens it.

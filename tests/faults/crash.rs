@@ -7,7 +7,7 @@ use protocol::Era;
 use serde_json::{Value, json};
 
 use crate::gateway::{Gateway, Place, child};
-use crate::limit::{USUAL, scaled, within};
+use crate::limit::{USUAL, eventually, scaled, within};
 use crate::trail::{Trail, verify};
 use crate::wire::Wire;
 
@@ -60,6 +60,11 @@ async fn load(gateway: &Gateway, round: usize) -> Vec<tokio::task::JoinHandle<Ve
     clients
 }
 
+/// Counts the calls that ran.
+fn marks(place: &Place) -> usize {
+    std::fs::read_to_string(place.file("marks")).unwrap_or_default().lines().count()
+}
+
 async fn kill_at_random_points(mode: &str, rounds: usize) {
     let place = place(mode);
     let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
@@ -67,7 +72,10 @@ async fn kill_at_random_points(mode: &str, rounds: usize) {
     for round in 0..rounds {
         let gateway = place.serve().await;
         gateway.ready().await;
+        let before = marks(&place);
         let clients = load(&gateway, round).await;
+        // Some call has begun; the rest is chance.
+        eventually(|| async { (marks(&place) > before).then_some(()) }).await;
         tokio::time::sleep(Duration::from_micros(dice.throw(60_000))).await;
         gateway.kill().await;
         for client in clients {

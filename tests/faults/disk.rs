@@ -14,6 +14,9 @@ use crate::environment;
 use crate::gateway::{Gateway, Place, child, text_of};
 use crate::limit::{USUAL, scaled, within};
 
+/// What the gateway does by itself and without a pause of seconds may take this long on a busy machine.
+const SOON: Duration = Duration::from_secs(15);
+
 async fn serve(place: &Place) -> Gateway {
     // The signal that comes with a write beyond the limit must not end the gateway; a full disk sends none.
     let mut command = Command::new("sh");
@@ -70,7 +73,7 @@ fn r28_a_full_disk_refuses_calls_and_recovers_by_itself() {
             leave(&gateway, None);
             let started = Instant::now();
             client.until_answered("one").await;
-            assert!(started.elapsed() < Duration::from_secs(5), "{mode}: {:?}", started.elapsed());
+            assert!(started.elapsed() < SOON, "{mode}: {:?}", started.elapsed());
             assert!(failure(&client.call("one__write", json!({"mark": "after"})).await).is_empty());
             let trail = gateway.trail.clone();
             let (status, said) = gateway.stop().await;
@@ -92,16 +95,13 @@ fn r28_a_full_disk_refuses_calls_and_recovers_by_itself() {
 
 #[test]
 fn r28_best_effort_goes_on_and_says_how_much_it_dropped() {
-    within(USUAL, async {
+    within(2 * USUAL, async {
         let place = place("best_effort");
         let gateway = serve(&place).await;
         let mut client = gateway.client(Era::Modern).await;
         assert!(failure(&client.call("one__write", json!({"mark": "before"})).await).is_empty());
         // The line of the first call is written by a thread of its own.
-        crate::limit::soon("the first lines are written", Duration::from_secs(2), || {
-            gateway.trail.ends().len() == 1
-        })
-        .await;
+        crate::limit::soon("the first lines are written", SOON, || gateway.trail.ends().len() == 1).await;
         leave(&gateway, Some(0));
         // More than the queue of 1 MiB holds.
         let calls = 3_000;
@@ -110,10 +110,8 @@ fn r28_best_effort_goes_on_and_says_how_much_it_dropped() {
         }
         leave(&gateway, None);
         client.until_answered("one").await;
-        crate::limit::soon("what was dropped is told", Duration::from_secs(8), || {
-            !gateway.trail.events("dropped").is_empty()
-        })
-        .await;
+        crate::limit::soon("what was dropped is told", SOON, || !gateway.trail.events("dropped").is_empty())
+            .await;
         let trail = gateway.trail.clone();
         let (status, _) = gateway.stop().await;
         assert!(status.success());

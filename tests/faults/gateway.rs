@@ -130,9 +130,19 @@ impl Place {
 
     /// Starts the gateway's listeners and waits until it has told where they are.
     pub(crate) async fn serve(&self) -> Gateway {
+        self.start(self.serving()).await
+    }
+
+    /// The same, for an address that somebody else may have taken meanwhile; fails with what was said when the gateway
+    /// ends at once.
+    pub(crate) async fn try_serve(&self) -> Result<Gateway, String> {
+        self.try_start(self.serving()).await
+    }
+
+    fn serving(&self) -> Command {
         let mut command = Command::new(environment::gateway());
         command.args(self.serve_arguments());
-        self.start(command).await
+        command
     }
 
     /// Returns the arguments of `serve` in this place.
@@ -141,17 +151,32 @@ impl Place {
     }
 
     /// Starts `command`, which ends up as `toolgate serve`.
-    pub(crate) async fn start(&self, mut command: Command) -> Gateway {
+    pub(crate) async fn start(&self, command: Command) -> Gateway {
+        self.try_start(command).await.unwrap_or_else(|said| panic!("the gateway ended at once: {said}"))
+    }
+
+    async fn try_start(&self, mut command: Command) -> Result<Gateway, String> {
         self.prepare(&mut command);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the gateway can be started");
         let said = Arc::new(Said { text: Mutex::default(), lines: watch::Sender::new(0) });
         tokio::spawn(keep(child.stdout.take().expect("stdout is piped"), Arc::clone(&said)));
-        tokio::spawn(keep(child.stderr.take().expect("stderr is piped"), Arc::clone(&said)));
-        let addresses = tokio::time::timeout(START_LIMIT, said.until(addresses)).await;
-        let (address, operations) =
-            addresses.unwrap_or_else(|_| panic!("no address within {START_LIMIT:?}: {}", said.text()));
-        Gateway { child, address, operations, trail: self.trail(), said, _folder: Arc::clone(&self.folder) }
+        let errors = tokio::spawn(keep(child.stderr.take().expect("stderr is piped"), Arc::clone(&said)));
+        let started = async {
+            tokio::select! {
+                addresses = said.until(addresses) => Some(addresses),
+                _ = child.wait() => None,
+            }
+        };
+        let started = tokio::time::timeout(START_LIMIT, started).await;
+        let started =
+            started.unwrap_or_else(|_| panic!("no address within {START_LIMIT:?}: {}", said.text()));
+        let Some((address, operations)) = started else {
+            errors.await.expect("what it said last is read");
+            return Err(said.text());
+        };
+        let (trail, folder) = (self.trail(), Arc::clone(&self.folder));
+        Ok(Gateway { child, address, operations, trail, said, _folder: folder })
     }
 
     /// Launches the gateway as a client does, with these arguments.
@@ -235,6 +260,13 @@ impl Gateway {
     /// Returns everything that the gateway wrote to its terminal.
     pub(crate) fn said(&self) -> String {
         self.said.text()
+    }
+
+    /// Waits until the gateway has written this to its terminal: what it writes arrives a moment later.
+    pub(crate) async fn until_said(&self, text: &str) {
+        let said = self.said.until(|said| said.contains(text).then_some(()));
+        let said = tokio::time::timeout(START_LIMIT, said).await;
+        said.unwrap_or_else(|_| panic!("{text:?} is not said: {}", self.said()));
     }
 
     /// Sends a signal.

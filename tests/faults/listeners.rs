@@ -15,7 +15,7 @@ use crate::client::{Client, text};
 use crate::gateway::{Gateway, Place, child};
 use crate::limit::{eventually, scaled, within};
 use crate::process;
-use crate::wire::{Event, Events};
+use crate::wire::Events;
 
 const LISTENERS: usize = 1_000;
 /// One of so many listeners does not read.
@@ -38,17 +38,6 @@ const AGAIN_KIB: f64 = 24.0;
 const CALL_WITHIN: Duration = Duration::from_secs(5);
 /// Silence after which a stream is taken to have nothing more.
 const SILENCE: Duration = Duration::from_millis(1_500);
-
-/// Opens a standing stream and waits until the gateway has begun it.
-async fn listener(gateway: &Gateway, era: Era) -> Events {
-    let mut events = gateway.client(era).await.changes().await;
-    let first = events.next_block().await.expect("a sound stream").expect("it begins");
-    match era {
-        Era::Legacy => assert_eq!(first, Event::Comment),
-        Era::Modern => assert!(matches!(first, Event::Data(data) if data.contains("acknowledged"))),
-    }
-    events
-}
 
 /// Reads until a list that was asked for because of a message holds `wanted`; returns how many messages it took.
 async fn read(events: &mut Events, asking: &Mutex<Client>, wanted: &str) -> usize {
@@ -111,7 +100,7 @@ async fn open(gateway: &Gateway, era: Era, count: usize) -> Vec<Events> {
     let before = process::memory_kib(gateway.pid(), "VmRSS");
     let mut listeners = Vec::new();
     for _ in 0..count {
-        listeners.push(listener(gateway, era).await);
+        listeners.push(gateway.client(era).await.changes().await);
     }
     let after = process::memory_kib(gateway.pid(), "VmRSS");
     let each = after.saturating_sub(before) as f64 / count as f64;

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use crate::client::{modern_call, text};
 use crate::environment;
-use crate::gateway::{Place, child, text_of};
+use crate::gateway::{Gateway, Place, child, text_of};
 use crate::limit::{USUAL, eventually, soon, within};
 use crate::process;
 use crate::wire::Wire;
@@ -16,32 +16,58 @@ use crate::wire::Wire;
 /// The longest chain that is allowed.
 const MAX_DEPTH: usize = 8;
 
-/// Returns a port that was free a moment ago.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+/// How often a gateway is started for a port that nobody else has taken meanwhile.
+const ATTEMPTS: usize = 5;
+
+/// Starts gateways that know the ports of all of them before they have one.
+async fn on_known_ports<const COUNT: usize>(
+    place: impl Fn([u16; COUNT], usize) -> Place,
+) -> [(Place, Gateway); COUNT] {
+    let mut said = Vec::new();
+    'attempts: for _ in 0..ATTEMPTS {
+        let ports = free_ports();
+        let mut gateways = Vec::new();
+        for (number, port) in ports.iter().enumerate() {
+            let place = place(ports, number).listening_on(&format!("127.0.0.1:{port}"));
+            match place.try_serve().await {
+                Ok(gateway) => gateways.push((place, gateway)),
+                Err(error) => {
+                    said.push(error);
+                    continue 'attempts;
+                }
+            }
+        }
+        return gateways.try_into().unwrap_or_else(|_| unreachable!("one for each port"));
+    }
+    panic!("no gateway starts: {said:?}");
+}
+
+/// Returns different ports that were free a moment ago.
+fn free_ports<const COUNT: usize>() -> [u16; COUNT] {
+    let listeners = [(); COUNT].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("an address").port())
 }
 
 #[test]
 fn s39_an_entry_that_is_the_gateway_itself_is_left_out_with_a_warning() {
     within(USUAL, async {
-        let port = free_port();
         let program = environment::gateway();
-        let place = Place::new(json!({
-            "by_address": {"url": format!("http://127.0.0.1:{port}/mcp")},
-            "by_name": {"url": format!("http://localhost:{port}/mcp/good")},
-            "by_program": {"command": text_of(&program), "args": ["stdio"]},
-            "good": child(&[]),
-        }))
-        .listening_on(&format!("127.0.0.1:{port}"));
-        let gateway = place.serve().await;
+        let [(_place, gateway)] = on_known_ports(|[port], _| {
+            Place::new(json!({
+                "by_address": {"url": format!("http://127.0.0.1:{port}/mcp")},
+                "by_name": {"url": format!("http://localhost:{port}/mcp/good")},
+                "by_program": {"command": text_of(&program), "args": ["stdio"]},
+                "good": child(&[]),
+            }))
+        })
+        .await;
         gateway.until_server("good", |server| server["state"] == "ready").await;
         let mut client = gateway.client(Era::Modern).await;
         let tools = client.tools().await;
         assert!(tools.iter().all(|tool| tool.starts_with("good__")), "{tools:?}");
         assert_eq!(text(&client.call("good__echo", json!({"text": "x"})).await), "x");
-        let said = gateway.said();
         for name in ["by_address", "by_name", "by_program"] {
-            assert!(said.contains(name), "no warning for {name}: {said}");
+            gateway.until_said(name).await;
         }
     });
 }
@@ -49,17 +75,14 @@ fn s39_an_entry_that_is_the_gateway_itself_is_left_out_with_a_warning() {
 #[test]
 fn s39_a_circle_of_two_gateways_ends_after_eight_hops() {
     within(Duration::from_secs(90), async {
-        let (a, b) = (free_port(), free_port());
-        let place = |own: u16, other: u16| {
+        let [(place_a, gateway_a), (_place_b, gateway_b)] = on_known_ports(|ports: [u16; 2], own| {
+            let other = ports[1 - own];
             Place::configured(json!({
                 "servers": {"peer": {"url": format!("http://127.0.0.1:{other}/mcp"), "timeout_ms": 5_000}, "own": child(&["--record", "marks"])},
                 "startup_wait_ms": 1_000,
             }))
-            .listening_on(&format!("127.0.0.1:{own}"))
-        };
-        let (place_a, place_b) = (place(a, b), place(b, a));
-        let gateway_a = place_a.serve().await;
-        let gateway_b = place_b.serve().await;
+        })
+        .await;
         gateway_a.until_server("own", |server| server["state"] == "ready").await;
         gateway_b.until_server("own", |server| server["state"] == "ready").await;
         // However long the two look at each other, the listings stay finite and calls go on.

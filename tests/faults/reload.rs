@@ -170,9 +170,8 @@ fn what_is_broken_changes_nothing_and_says_why() {
         let mut client = gateway.client(Era::Modern).await;
         assert_eq!(text(&client.call("kept__echo", json!({"text": "x"})).await), "x");
         assert_eq!(gateway.server("kept").await["pid"], before["pid"]);
-        let said = gateway.said();
-        assert!(said.contains("[HOT RELOAD] ERROR: Failed to reload"), "{said}");
-        assert!(said.contains("toolgate.yaml:2:"), "{said}");
+        gateway.until_said("[HOT RELOAD] ERROR: Failed to reload").await;
+        gateway.until_said("toolgate.yaml:2:").await;
         let status = gateway.status().await;
         assert_eq!(status["reload"]["mcp_config"]["attempt_count"], 4, "{status}");
         assert!(status["reload"]["mcp_config"]["last_error"].is_string(), "{status}");
@@ -201,7 +200,7 @@ fn rules_take_effect_without_a_restart_and_survive_their_removal() {
         std::fs::remove_file(&file).expect("it is there");
         until(&gateway, "reload_refused", 1).await;
         assert!(client.tools().await.contains(&"kept__echo".to_owned()));
-        assert!(gateway.said().contains("Policy changes are now active"), "{}", gateway.said());
+        gateway.until_said("Policy changes are now active").await;
     });
 }
 
@@ -267,9 +266,8 @@ fn what_needs_a_restart_is_named_and_the_rest_applies() {
         write(&place, &json!({"servers": servers, "limits": {"in_flight": 7}, "shutdown_grace_ms": 1}));
         until(&gateway, "reloaded", 1).await;
         until_offered(&gateway, "more").await;
-        let said = gateway.said();
         for key in ["limits", "shutdown_grace_ms"] {
-            assert!(said.contains(&format!("A change of `{key}` needs a restart")), "{said}");
+            gateway.until_said(&format!("A change of `{key}` needs a restart")).await;
         }
     });
 }
@@ -331,7 +329,7 @@ fn a_hang_up_reloads_and_a_faulty_server_disables_only_itself() {
         assert_eq!(gateway.server("bad").await["state"], "invalid");
         gateway.signal(Signal::HUP);
         until(&gateway, "reloaded", 1).await;
-        assert!(gateway.said().contains("The server `bad` is left out"), "{}", gateway.said());
+        gateway.until_said("The server `bad` is left out").await;
         write(&place, &json!({"servers": {"kept": child(&[]), "bad": child(&[])}}));
         until(&gateway, "reloaded", 2).await;
         until_offered(&gateway, "bad").await;
@@ -396,7 +394,7 @@ fn rules_do_not_vanish_by_a_reload() {
         std::fs::write(&file, &whole[..cut]).expect("writable");
         until(&gateway, "reload_refused", 1).await;
         assert!(client.tools().await.is_empty());
-        assert!(gateway.said().contains("the rules in force would be gone"), "{}", gateway.said());
+        gateway.until_said("the rules in force would be gone").await;
     });
 }
 

@@ -250,7 +250,6 @@ fn a_stream_ends_when_its_token_is_revoked() {
         gateway.ready().await;
         let client = gateway.door().with_token(&token).open(Era::Legacy).await;
         let mut stream = client.changes().await;
-        stream.priming().await;
         stream.next_block().await.expect("sound").expect("it stands");
         let revoked = place.command(&["token", "revoke", &id]).output().await.expect("the program starts");
         assert!(revoked.status.success(), "{}", String::from_utf8_lossy(&revoked.stderr));

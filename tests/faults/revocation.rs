@@ -14,6 +14,8 @@ use crate::wire::{Event, Events, Request, Wire};
 const QUIET_MS: u64 = 600_000;
 /// What a call that was cancelled is answered with, where it is.
 const CANCELLED: i64 = -30_991;
+/// The revision that has batches.
+const WITH_BATCHES: &str = "2025-03-26";
 
 /// A token that was created elsewhere, with its hash.
 struct Created {
@@ -80,27 +82,56 @@ fn hang(mut client: Client) -> JoinHandle<Value> {
     tokio::spawn(async move { client.send(&request).await.messages().pop().expect("an answer") })
 }
 
-/// Begins such a call in a batch of the revision that has them.
-async fn hang_in_batch(gateway: &Gateway, token: &str) -> JoinHandle<Value> {
-    const REVISION: &str = "2025-03-26";
+/// Opens a session of the revision that has batches; returns its client and a batch with such a call.
+async fn hanging_batch(gateway: &Gateway, token: &str) -> (Client, Request) {
     let mut client = gateway.door().with_token(token).open(Era::Legacy).await;
-    let mut opening = crate::client::initialize();
-    opening["protocolVersion"] = json!(REVISION);
-    let opened = client.request("0", "initialize", opening).without("Mcp-Session-Id");
+    let opened = client.request("0", "initialize", opening()).without("Mcp-Session-Id");
     client.session = client.send(&opened).await.head.header("mcp-session-id").map(str::to_owned);
-    let call = client.call_request("1", "one__hang", json!({})).set("MCP-Protocol-Version", REVISION);
+    let call = client.call_request("1", "one__hang", json!({})).set("MCP-Protocol-Version", WITH_BATCHES);
     let request = Request { body: [b"[", &*call.body, b"]"].concat(), ..call };
+    (client, request)
+}
+
+fn opening() -> Value {
+    let mut params = crate::client::initialize();
+    params["protocolVersion"] = json!(WITH_BATCHES);
+    params
+}
+
+/// Begins such a call in a batch.
+async fn hang_in_batch(gateway: &Gateway, token: &str) -> JoinHandle<Value> {
+    let (mut client, request) = hanging_batch(gateway, token).await;
     tokio::spawn(async move { client.send(&request).await.messages().pop().expect("an answer") })
 }
 
 /// Begins such a call on a stream of the older HTTP transport.
 async fn hang_on_old_stream(gateway: &Gateway, token: &str) -> Events {
     let (events, endpoint) = old_stream(gateway, token).await;
-    let params = json!({"name": "one__hang", "arguments": {}});
-    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params});
-    let call = Request::post(call.to_string()).at(&endpoint).bearer(token);
-    assert_eq!(Wire::connect(gateway.address).await.ask(&call).await.head.status, 202);
+    post_beside(gateway, token, &endpoint, &old_request("tools/call", hanging())).await;
     events
+}
+
+/// Begins such a call in a batch on such a stream.
+async fn hang_in_batch_on_old_stream(gateway: &Gateway, token: &str) -> Events {
+    let (mut events, endpoint) = old_stream(gateway, token).await;
+    post_beside(gateway, token, &endpoint, &old_request("initialize", opening())).await;
+    assert!(events.next().await.expect("an answer").get("result").is_some());
+    post_beside(gateway, token, &endpoint, &json!([old_request("tools/call", hanging())])).await;
+    events
+}
+
+fn hanging() -> Value {
+    json!({"name": "one__hang", "arguments": {}})
+}
+
+fn old_request(method: &str, params: Value) -> Value {
+    json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+}
+
+/// Posts what the client of such a stream has to say.
+async fn post_beside(gateway: &Gateway, token: &str, endpoint: &str, body: &Value) {
+    let request = Request::post(body.to_string()).at(endpoint).bearer(token);
+    assert_eq!(Wire::connect(gateway.address).await.ask(&request).await.head.status, 202);
 }
 
 /// Waits until so many calls are on record.
@@ -111,6 +142,11 @@ async fn until_begun(gateway: &Gateway, count: usize) {
 /// Waits until so many calls have ended; returns how.
 async fn until_over(gateway: &Gateway, count: usize) -> Vec<Value> {
     eventually(|| async { Some(gateway.trail.ends()).filter(|ends| ends.len() >= count) }).await
+}
+
+/// Waits until nobody is connected: whatever still runs goes on without its client.
+async fn until_alone(gateway: &Gateway) {
+    eventually(|| async { (gateway.metric("toolgate_connections", "").await == 0.0).then_some(()) }).await;
 }
 
 async fn revoke(place: &Place, id: &str) {
@@ -185,6 +221,32 @@ fn s27_calls_of_a_revoked_token_are_cancelled_and_others_go_on() {
         }
         assert!(!other.is_finished(), "what others have running goes on");
         other.abort();
+    });
+}
+
+#[test]
+fn calls_of_a_revoked_token_whose_client_has_hung_up_are_cancelled() {
+    within(USUAL, async {
+        let place = place(json!([]));
+        let (token, id) = place.token(&["--agent", "leaving"]).await;
+        let gateway = serve(&place).await;
+        let mut clients = Vec::new();
+        for accepts in ["application/json", "application/json, text/event-stream"] {
+            let (mut client, batch) = hanging_batch(&gateway, &token).await;
+            let batch = batch.set("Accept", accepts).bytes(gateway.address);
+            client.wire().send(&batch).await.expect("sent");
+            clients.push(client);
+        }
+        let streams =
+            [hang_on_old_stream(&gateway, &token).await, hang_in_batch_on_old_stream(&gateway, &token).await];
+        until_begun(&gateway, 4).await;
+        drop((clients, streams));
+        until_alone(&gateway).await;
+        assert!(gateway.trail.ends().is_empty(), "calls go on without their clients");
+        revoke(&place, &id).await;
+        for end in until_over(&gateway, 4).await {
+            assert_eq!(end["code"], "CANCELLED", "{end}");
+        }
     });
 }
 

@@ -1,5 +1,6 @@
 //! Children that write garbage, answer too much, twice, late, or not at all.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use protocol::Era;
@@ -9,6 +10,14 @@ use crate::client::{failure, outcome, text};
 use crate::gateway::{Gateway, Place, child};
 use crate::limit::{USUAL, eventually, scaled, within};
 use crate::process;
+
+/// What the gateway's memory may grow by for a line beyond the bound of 16 MiB: a few times that bound, as a buffer grows,
+/// and not the line's size.
+const HELD_KIB: u64 = 96 * 1024;
+/// How long the first listing waits for servers that do not answer.
+const STARTUP: Duration = Duration::from_secs(3);
+/// What waits for nobody may take this long on a busy machine.
+const AT_ONCE: Duration = Duration::from_secs(10);
 
 async fn serve(place: Place) -> Gateway {
     let gateway = place.serve().await;
@@ -57,42 +66,57 @@ fn r06_a_line_beyond_all_bounds_ends_the_child_with_a_reason() {
     within(USUAL, async {
         let gateway = serve(Place::new(json!({"one": child(&[]), "other": child(&[])}))).await;
         let mut client = gateway.client(Era::Modern).await;
+        for server in ["one", "other"] {
+            client.until_answered(server).await;
+        }
         process::reset_peak(gateway.pid());
         let before = process::memory_kib(gateway.pid(), "VmRSS");
-        // 50 MB without a line end, against 16 MiB.
+        // 150 MB without a line end, against 16 MiB.
         let answer = client.call("one__garbage", json!({"kind": "long"})).await;
         assert_eq!((failure(&answer), outcome(&answer)), ("SERVER_LOST", "unknown"), "{answer}");
         assert!(answer.to_string().contains("16777216"), "the reason names the bound: {answer}");
         let grown = process::memory_kib(gateway.pid(), "VmHWM").saturating_sub(before);
-        assert!(grown < 64 * 1024, "{grown} KiB");
+        println!("{grown} KiB more at the peak");
+        assert!(grown < HELD_KIB, "{grown} KiB");
         assert_eq!(text(&client.call("other__echo", json!({"text": "x"})).await), "x");
         client.until_answered("one").await;
     });
 }
 
 #[test]
-fn r07_a_childs_message_of_100_mb_is_an_error_for_its_call_alone() {
+fn r07_a_childs_message_of_150_mb_is_an_error_for_its_call_alone() {
     within(USUAL, async {
         let gateway = serve(Place::new(json!({"one": child(&[]), "other": child(&[])}))).await;
         let mut large = gateway.client(Era::Modern).await;
         let mut other = gateway.client(Era::Modern).await;
         // The program's own pages, which a first call brings in, are not what is measured.
         large.call("one__echo", json!({"text": "x"})).await;
+        other.call("other__echo", json!({"text": "x"})).await;
         process::reset_peak(gateway.pid());
         let before = process::memory_kib(gateway.pid(), "VmRSS");
-        let calling = large.call("one__bytes", json!({"size": 100_000_000}));
-        let meanwhile = async {
-            for _ in 0..50 {
-                let started = Instant::now();
-                assert_eq!(text(&other.call("other__echo", json!({"text": "x"})).await), "x");
-                assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
-            }
+        let is_answered = AtomicBool::new(false);
+        let calling = async {
+            let answer = large.call("one__bytes", json!({"size": 150_000_000})).await;
+            is_answered.store(true, Ordering::Relaxed);
+            answer
         };
-        let (answer, ()) = tokio::join!(calling, meanwhile);
+        // Others are not kept until the large one is over, however long that takes.
+        let meanwhile = async {
+            let mut calls = 0;
+            while !is_answered.load(Ordering::Relaxed) {
+                assert_eq!(text(&other.call("other__echo", json!({"text": "x"})).await), "x");
+                calls += 1;
+            }
+            calls
+        };
+        let (answer, calls) = tokio::join!(calling, meanwhile);
+        println!("{calls} calls of others meanwhile");
+        assert!(calls >= 10, "others were kept waiting: {calls} calls");
         assert!(matches!(failure(&answer), "SERVER_LOST" | "RESPONSE_TOO_LARGE"), "{answer}");
         assert_eq!(outcome(&answer), "unknown");
         let grown = process::memory_kib(gateway.pid(), "VmHWM").saturating_sub(before);
-        assert!(grown < 64 * 1024, "{grown} KiB");
+        println!("{grown} KiB more at the peak");
+        assert!(grown < HELD_KIB, "{grown} KiB");
         // What fits is delivered.
         let answer = eventually(|| async {
             let answer =
@@ -108,7 +132,7 @@ fn r07_a_childs_message_of_100_mb_is_an_error_for_its_call_alone() {
 fn r14_a_child_that_answers_twice_or_late_answers_once() {
     within(USUAL, async {
         let mut one = child(&["--speaks", "legacy"]);
-        one["timeout_ms"] = json!(400);
+        one["timeout_ms"] = json!(2_000);
         let gateway = serve(Place::new(json!({"one": one}))).await;
         let mut pipe = Place::new(json!({"one": child(&[])})).launch();
         for era in [Era::Legacy, Era::Modern] {
@@ -117,9 +141,10 @@ fn r14_a_child_that_answers_twice_or_late_answers_once() {
                 let answer = client.call("one__twice", json!({"text": call.to_string()})).await;
                 assert_eq!(text(&answer), call.to_string());
             }
-            let late = client.call("one__echo", json!({"text": "late", "delay_ms": 600})).await;
+            let late = client.call("one__echo", json!({"text": "late", "delay_ms": 2_300})).await;
             assert_eq!((failure(&late), outcome(&late)), ("TIMEOUT", "unknown"), "{late}");
-            let next = client.call("one__echo", json!({"text": "next", "delay_ms": 300})).await;
+            // The late answer comes while the next call is under way.
+            let next = client.call("one__echo", json!({"text": "next", "delay_ms": 600})).await;
             assert_eq!(text(&next), "next");
             // On the pipe a second answer would show as a line too many.
             for call in 0..scaled(50) {
@@ -141,13 +166,13 @@ fn r14_a_child_that_answers_twice_or_late_answers_once() {
 fn r04_a_child_that_does_not_answer_is_told_that_nobody_waits() {
     within(USUAL, async {
         let mut one = child(&[]);
-        one["timeout_ms"] = json!(300);
+        one["timeout_ms"] = json!(2_000);
         let gateway = serve(Place::new(json!({"one": one}))).await;
         let mut client = gateway.client(Era::Modern).await;
         let started = Instant::now();
         let answer = client.call("one__hang", json!({})).await;
         assert_eq!((failure(&answer), outcome(&answer)), ("TIMEOUT", "unknown"), "{answer}");
-        assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_millis(3_900), "{:?}", started.elapsed());
         let seen = eventually(|| async {
             let seen = gateway.client(Era::Modern).await.call("one__seen", json!({})).await;
             let cancelled = seen["result"]["structuredContent"]["cancelled"].as_array()?.len();
@@ -164,7 +189,7 @@ fn r10_a_mute_child_delays_nobody() {
     within(USUAL, async {
         let place = Place::configured(json!({
             "servers": {"mute": child(&["--mute"]), "slow": child(&["--greeting-delay-ms", "300"]), "good": child(&[])},
-            "startup_wait_ms": 2000,
+            "startup_wait_ms": STARTUP.as_millis(),
         }));
         let gateway = place.serve().await;
         let mut client = gateway.client(Era::Modern).await;
@@ -173,7 +198,7 @@ fn r10_a_mute_child_delays_nobody() {
         assert_eq!(text(&client.call("good__echo", json!({"text": "x"})).await), "x");
         let started = Instant::now();
         let tools = client.tools().await;
-        assert!(started.elapsed() < Duration::from_secs(3), "{:?}", started.elapsed());
+        assert!(started.elapsed() < STARTUP + AT_ONCE, "{:?}", started.elapsed());
         assert!(
             tools.contains(&"good__echo".to_owned()) && !tools.iter().any(|tool| tool.starts_with("mute"))
         );

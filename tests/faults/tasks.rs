@@ -16,7 +16,7 @@ use crate::wire::{Events, Request, Wire};
 /// How long one that is to hear nothing is listened to.
 const SILENCE: Duration = Duration::from_millis(500);
 /// The silence of a server that a call survives, where that is looked at.
-const SHORT_MS: u64 = 300;
+const SHORT_MS: u64 = 2_000;
 const WORKING: &str = "working";
 
 /// A gateway before one server with tasks, and two callers.

@@ -23,6 +23,8 @@ const ROUNDS: u32 = 4;
 const FRAME_BYTES: u32 = 16 * 1024;
 /// As much as any answer of these tests needs.
 const WIDE: u32 = 64 * 1024 * 1024;
+/// How long a client reads nothing: much longer than a connection stands without requests, much less than a stall.
+const PAUSE: Duration = Duration::from_secs(8);
 
 async fn gateway(limits: serde_json::Value) -> Gateway {
     let config = json!({"servers": {"one": child(&[])}, "limits": limits});
@@ -155,9 +157,63 @@ fn whoever_takes_an_answer_slowly_gets_all_of_it() {
 }
 
 #[test]
+fn an_answer_that_waits_for_window_to_its_end_arrives_whole_and_is_not_counted() {
+    within(2 * USUAL, async {
+        let stall = Duration::from_secs(1);
+        let gateway = gateway(json!({"stall_ms": 1_000})).await;
+        let mut client = Http2::connect(gateway.address, 0).await;
+        let wanted = json!({"notifications": {"toolsListChanged": true}});
+        let standing = client.ask(&modern("1", "subscriptions/listen", wanted)).await;
+        client.grant(standing, WIDE).await;
+        assert!(matches!(next_on(&mut client, standing).await, Came::Head { .. }));
+        // It fits into what may be handed out at once, so nothing of it is left to lose.
+        let late = client.ask(&large(1_000)).await;
+        assert!(matches!(next_on(&mut client, late).await, Came::Head { .. }));
+        sleep(3 * stall).await;
+        client.grant(late, WIDE).await;
+        let came = next_on(&mut client, late).await;
+        assert!(matches!(&came, Came::Data { bytes, is_last: true, .. } if bytes.len() > 1_000), "{came:?}");
+        assert_eq!(refused(&gateway, "stalled_").await, 0.0);
+    });
+}
+
+#[test]
+fn whoever_is_told_to_go_still_gets_what_is_on_its_way() {
+    within(2 * USUAL, async {
+        let gateway = gateway(json!({"stall_ms": 40_000, "header_timeout_ms": 1_000})).await;
+        let mut client = Http2::connect(gateway.address, WIDE).await;
+        // The system takes so much from the gateway, and gives the client little of it unasked.
+        let size = 1024 * 1024;
+        let stream = client.ask(&large(size)).await;
+        assert!(matches!(next_on(&mut client, stream).await, Came::Head { .. }));
+        eventually(|| async { (gateway.metric("toolgate_calls_running", "").await == 0.0).then_some(()) })
+            .await;
+        // Nobody asks any more; what comes from the client now would be answered with a reset if the connection were closed.
+        sleep(PAUSE).await;
+        client.grant(stream, FRAME_BYTES).await;
+        let (mut taken, mut is_whole, mut said_goodbye) = (0, false, false);
+        while let Some(came) = client.next().await {
+            match came {
+                Came::Data { bytes, is_last, .. } => {
+                    taken += bytes.len() as u64;
+                    is_whole |= is_last;
+                }
+                Came::Goodbye => said_goodbye = true,
+                Came::Head { .. } | Came::Reset { .. } => panic!("{came:?} after {taken} bytes"),
+            }
+        }
+        assert!(is_whole && taken > size, "{taken} bytes came");
+        assert!(said_goodbye, "it was not told to go");
+        assert_eq!(refused(&gateway, "stalled_").await, 0.0);
+        until_alone(&gateway).await;
+    });
+}
+
+#[test]
 fn a_stranger_does_not_keep_a_connection_by_asking_once() {
     within(2 * USUAL, async {
-        let config = json!({"servers": {"one": child(&[])}, "limits": {"header_timeout_ms": 1_000}});
+        let limits = json!({"header_timeout_ms": 1_000, "stall_ms": 2_000});
+        let config = json!({"servers": {"one": child(&[])}, "limits": limits});
         let place = Place::configured(config);
         let (token, _) = place.token(&["--agent", "somebody"]).await;
         let gateway = place.serve().await;

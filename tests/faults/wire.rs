@@ -39,6 +39,8 @@ pub(crate) struct Response {
 pub(crate) struct Wire {
     stream: BufReader<TcpStream>,
     address: SocketAddr,
+    /// What was read of a chunk that is not whole yet.
+    chunk: Vec<u8>,
 }
 
 /// How much of a body is still to come.
@@ -50,7 +52,8 @@ pub(crate) enum Framing {
     Over,
 }
 
-/// The events of an event stream, as they come.
+/// The events of an event stream, as they come. Whoever stops waiting for the next one loses nothing of it, if the stream
+/// comes in chunks, as all do that stand.
 pub(crate) struct Events {
     wire: Wire,
     framing: Framing,
@@ -196,14 +199,18 @@ impl Wire {
         SockRef::from(&socket).set_tcp_mss(SMALL_SEGMENT).expect("the size of a segment can be chosen");
         socket.set_recv_buffer_size(SMALL_BUFFER).expect("the size of a buffer can be chosen");
         let stream = socket.connect(address).await.expect("the gateway takes connections");
-        Self { stream: BufReader::with_capacity(64 * 1024, stream), address }
+        Self::over(stream, address)
     }
 
     /// Connects, if somebody listens.
     pub(crate) async fn try_connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream: BufReader::with_capacity(64 * 1024, stream), address })
+        Ok(Self::over(stream, address))
+    }
+
+    fn over(stream: TcpStream, address: SocketAddr) -> Self {
+        Self { stream: BufReader::with_capacity(64 * 1024, stream), address, chunk: Vec::new() }
     }
 
     /// Sends a request and waits for the whole answer.
@@ -255,34 +262,59 @@ impl Wire {
         }
     }
 
-    /// Reads the next piece of a body; `None` at its end.
+    /// Reads the next piece of a body; `None` at its end. Of a body in chunks nothing is lost when this is dropped.
     pub(crate) async fn piece(&mut self, framing: &mut Framing) -> io::Result<Option<Vec<u8>>> {
-        let (length, rest) = match framing {
+        let mut piece = Vec::new();
+        match framing {
             Framing::Over | Framing::Length(0) => return Ok(None),
-            Framing::Length(left) => (*left, Framing::Over),
-            Framing::UntilClosed => {
-                let mut rest = Vec::new();
-                self.stream.read_to_end(&mut rest).await?;
+            Framing::Length(left) => {
+                piece.resize(*left, 0);
+                self.stream.read_exact(&mut piece).await?;
                 *framing = Framing::Over;
-                return Ok(Some(rest));
+            }
+            Framing::UntilClosed => {
+                self.stream.read_to_end(&mut piece).await?;
+                *framing = Framing::Over;
             }
             Framing::Chunked => {
-                let line = self.line().await?;
-                let length = usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16);
-                (length.map_err(io::Error::other)?, Framing::Chunked)
-            }
-        };
-        let mut piece = vec![0; length];
-        self.stream.read_exact(&mut piece).await?;
-        *framing = rest;
-        if matches!(framing, Framing::Chunked) {
-            self.line().await?;
-            if length == 0 {
-                *framing = Framing::Over;
-                return Ok(None);
+                piece = self.whole_chunk().await?;
+                if piece.is_empty() {
+                    *framing = Framing::Over;
+                    return Ok(None);
+                }
             }
         }
         Ok(Some(piece))
+    }
+
+    /// Reads on until a chunk is whole; returns what it holds. Dropped, it leaves in `chunk` what was read so far.
+    async fn whole_chunk(&mut self) -> io::Result<Vec<u8>> {
+        if !self.chunk.contains(&b'\n') {
+            self.stream.read_until(b'\n', &mut self.chunk).await?;
+        }
+        let head = self.chunk.iter().position(|byte| *byte == b'\n').ok_or(io::ErrorKind::UnexpectedEof)? + 1;
+        let line = String::from_utf8_lossy(&self.chunk[..head]);
+        let length = usize::from_str_radix(line.split(';').next().unwrap_or_default().trim(), 16);
+        let end = head + length.map_err(io::Error::other)?;
+        // The end of its line belongs to a chunk.
+        let whole = end + 2;
+        while self.chunk.len() < whole {
+            let ready = self.stream.fill_buf().await?;
+            if ready.is_empty() {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let taken = ready.len().min(whole - self.chunk.len());
+            self.chunk.extend_from_slice(&ready[..taken]);
+            self.stream.consume(taken);
+        }
+        let chunk = std::mem::take(&mut self.chunk);
+        Ok(chunk[head..end].to_vec())
+    }
+
+    /// Waits until the other side says something or closes the connection; nothing of it is read.
+    pub(crate) async fn answered(&mut self) {
+        // An error is an end as well.
+        let _ = self.stream.fill_buf().await;
     }
 
     /// Reads until the other side closes the connection and returns what still came.

@@ -106,7 +106,8 @@ impl Duplex {
         }
     }
 
-    /// Ends what the client is told of its own accord, and its session; it gets no other. Requests in progress go on.
+    /// Ends what the client is told of its own accord, and its session; it gets no other. Requests in progress go on,
+    /// each until its caller's token is revoked.
     pub(crate) fn close(&self) {
         self.exchange.closed.cancel();
         if let Some(session) = self.session.close() {
@@ -173,7 +174,7 @@ impl Duplex {
     }
 
     /// Returns the answer. A panic fails this request and no other; a cancelled request gets no answer (specification,
-    /// cancellation).
+    /// cancellation), nor does one whose caller's token is revoked: its stream ends.
     async fn finish(&self, begun: &Begun, exchange: &Exchange) -> Option<Last> {
         let running = AssertUnwindSafe(self.run(&begun.request, &begun.arrival, exchange)).catch_unwind();
         tokio::select! {
@@ -181,6 +182,17 @@ impl Duplex {
                 Some(failed(&Failure::Internal, &begun.request, self.era(&begun.request)).into())
             }),
             () = begun.entry.cancelled() => None,
+            () = self.revoked(&begun.arrival) => None,
+        }
+    }
+
+    /// Completes when the request may not go on; it may be there longer than its client. Who launched us has no token.
+    async fn revoked(&self, arrival: &Arrival) {
+        match (self.viewpoint.door, &arrival.caller) {
+            (Door::Http | Door::Sse, Some(caller)) => {
+                self.exchange.proxy.vouching.revoked_meanwhile(caller).await;
+            }
+            (Door::Stdio, Some(_) | None) | (Door::Http | Door::Sse, None) => std::future::pending().await,
         }
     }
 

@@ -1,7 +1,8 @@
-//! Notices when a caller loses its right while something of it is still under way. Streams that tell it of what happens end
-//! when it would not be let in any more as who it is: its token was revoked, replaced or changed, or has expired. Calls
-//! finish with the right that they began with, unless the token was revoked or replaced. One task looks at all grants for everybody who waits, and only while somebody
-//! does. Who is let in is decided in `identity`; what ends with the right to it is the waiting stream's matter.
+//! Notices when a caller loses its right while something of it is still under way. Streams that tell it of what happens
+//! end when it would not be let in any more as who it is: its token was revoked, replaced or changed, or has expired.
+//! Calls finish with the right that they began with, unless the token was revoked or replaced; so do those whose client
+//! is gone. One task looks at all grants for everybody who waits, and only while somebody does. Who is let in is decided
+//! in `identity`; what ends with the right to it is the matter of whoever waits.
 
 use std::{pin::Pin, sync::Arc, time::Duration};
 
@@ -40,6 +41,12 @@ impl Vouching {
     /// As [`Vouching::lost`], until what the caller has begun may not go on.
     pub(crate) fn revoked(self: &Arc<Self>, caller: &Authenticated) -> Lost {
         self.until_not(Identity::still_tolerates, caller)
+    }
+
+    /// As [`Vouching::revoked`], for what is usually over soon: it looks at nothing before [`INTERVAL`] has passed.
+    pub(crate) async fn revoked_meanwhile(self: &Arc<Self>, caller: &Authenticated) {
+        sleep(INTERVAL).await;
+        self.revoked(caller).await;
     }
 
     fn until_not(
@@ -148,6 +155,19 @@ mod tests {
         assert!(revoked.as_mut().now_or_never().is_none(), "its calls go on");
         identity.reconfigure(agent().0, agent().1, Vec::new());
         timeout(LONG, revoked).await.expect("now they do not");
+    }
+
+    #[tokio::test]
+    async fn what_is_over_soon_is_not_looked_after() {
+        let identity = identity(vec![token("ci", "leaked")]);
+        let vouching = Vouching::new(Arc::clone(&identity));
+        let caller = caller(&identity, "leaked");
+        let mut revoked = Box::pin(vouching.revoked_meanwhile(&caller));
+        assert!(revoked.as_mut().now_or_never().is_none());
+        assert!(!*vouching.is_watched.lock(), "nobody looks yet");
+        identity.reconfigure(agent().0, agent().1, Vec::new());
+        assert!(revoked.as_mut().now_or_never().is_none(), "it may be over any moment");
+        timeout(LONG, revoked).await.expect("it was not over soon");
     }
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use crate::asked::Asked;
 use crate::said::Said;
 
 /// More than a line may have by default.
-const LONG_LINE_BYTES: usize = 50_000_000;
+const LONG_LINE_BYTES: usize = 150_000_000;
 /// A line of the flood.
 const STDERR_LINE_BYTES: usize = 200;
 

@@ -175,6 +175,8 @@ mod tests {
     use super::*;
 
     const STALL: Duration = Duration::from_secs(1);
+    /// Far beyond what a busy machine needs.
+    const LONG: Duration = Duration::from_secs(30);
 
     fn large() -> Bytes {
         Bytes::from(vec![b'x'; BYTES / 2])
@@ -275,7 +277,7 @@ mod tests {
         assert_eq!(outbox.room.free.available_permits(), BYTES - (MESSAGES - 1) - "told".len());
 
         // Offers that go on do not hide that nothing is taken.
-        let (began, mut offers) = (Instant::now(), 0);
+        let mut offers = 0;
         let offering = async {
             loop {
                 outbox.offer("dropped".into()).await;
@@ -283,21 +285,22 @@ mod tests {
                 sleep(STALL / 10).await;
             }
         };
+        let given_up = async { tokio::join!(outbox.send("late".into()), outbox.unread()) };
         tokio::select! {
             () = offering => {}
-            ((), ()) = async { tokio::join!(outbox.send("late".into()), outbox.unread()) } => {}
+            given_up = timeout(LONG, given_up) => drop(given_up.expect("it is given up")),
         }
-        assert!(began.elapsed() < 2 * STALL && offers > 1, "{:?}, {offers}", began.elapsed());
+        assert!(offers > 1, "{offers}");
     }
 
     #[tokio::test]
     async fn nobody_waits_for_a_client_that_is_gone() {
-        let (outbox, messages) = Outbox::new(STALL);
+        let (outbox, messages) = Outbox::new(LONG);
         for _ in 0..2 {
             outbox.send(large()).await;
         }
         let began = Instant::now();
         tokio::join!(outbox.send(large()), outbox.unread(), async { drop(messages) });
-        assert!(began.elapsed() < STALL);
+        assert!(began.elapsed() < LONG);
     }
 }

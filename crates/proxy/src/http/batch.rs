@@ -29,7 +29,6 @@ use crate::{
     error::Failure,
     places::Place,
     session::{Entry, Session},
-    vouching::Lost,
 };
 
 /// A request in progress: it has its place and can be cancelled until this is dropped.
@@ -37,8 +36,6 @@ struct Member {
     admission: Admission,
     request: Request,
     entry: Entry,
-    /// Cancelled when what the caller has begun may not go on.
-    revoked: CancellationToken,
     _place: Place,
 }
 
@@ -61,22 +58,14 @@ pub(super) fn post(
     let texts = batch::split(body).map_err(Refusal::Malformed)?;
     let (exchange, outlet) = outlet(proxy, extent.accepts);
     let exchange = Arc::new(exchange);
-    let (passed, revoked) = (extent.passed, CancellationToken::new());
-    let arriving = Arriving {
-        viewpoint,
-        session: &session,
-        headers,
-        passed,
-        exchange: exchange.clone(),
-        revoked: revoked.clone(),
-    };
+    let arriving =
+        Arriving { viewpoint, session: &session, headers, passed: extent.passed, exchange: exchange.clone() };
     let due = batch::take(texts.iter().map(Message::parse), &arriving);
     drop(arriving);
-    let lost = Box::pin(proxy.vouching.revoked(&viewpoint.caller).map(move |()| revoked.cancel()));
     Ok(match outlet {
         _ if due.is_empty() => accepted(),
-        Outlet::Events(messages) => reply::events(ReplyBody::stream(events(exchange, messages, due, lost))),
-        Outlet::Array => reply::json(StatusCode::OK, ReplyBody::stream(array(&exchange, due, lost))),
+        Outlet::Events(messages) => reply::events(ReplyBody::stream(events(exchange, messages, due))),
+        Outlet::Array => reply::json(StatusCode::OK, ReplyBody::stream(array(&exchange, due))),
     })
 }
 
@@ -109,7 +98,6 @@ struct Arriving<'a> {
     headers: &'a HeaderMap,
     passed: u32,
     exchange: Arc<Exchange>,
-    revoked: CancellationToken,
 }
 
 impl Taking for Arriving<'_> {
@@ -129,7 +117,6 @@ impl Taking for Arriving<'_> {
             admission: Admission::new(proxy, self.viewpoint.clone(), client),
             entry: self.session.cancellable().enter(&id),
             request,
-            revoked: self.revoked.clone(),
             _place: place,
         };
         let exchange = self.exchange.clone();
@@ -159,7 +146,8 @@ impl Arriving<'_> {
 }
 
 impl Member {
-    /// A panic fails this request and no other.
+    /// A panic fails this request and no other. Whether its caller's token is revoked is looked at here and not beside
+    /// the answers: the request goes on without its client.
     async fn answer(&self, exchange: &Exchange) -> Last {
         let fail = |failure| Last::from(failed(&failure, &self.request, Era::Legacy));
         let answering = exchange.answer(self.admission.clone(), &self.request);
@@ -168,18 +156,17 @@ impl Member {
                 ended.ok().flatten().unwrap_or_else(|| fail(Failure::Internal))
             }
             () = self.entry.cancelled() => fail(Failure::Cancelled),
-            () = self.revoked.cancelled() => fail(Failure::Cancelled),
+            () = exchange.proxy.vouching.revoked_meanwhile(self.admission.caller()) => fail(Failure::Cancelled),
         }
     }
 }
 
 /// Writes each message as an event when it is there. A client that goes away cancels nothing, but what servers ask it
-/// is refused from then on. `lost` is driven beside it.
+/// is refused from then on.
 fn events(
     exchange: Arc<Exchange>,
     messages: mpsc::Receiver<Bytes>,
     due: Vec<Due>,
-    lost: Lost,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
     for due in due {
         let sender = exchange.clone();
@@ -195,21 +182,7 @@ fn events(
     let here = exchange.closed.clone().drop_guard();
     // The messages end when the last task has dropped the exchange.
     drop(exchange);
-    Watched::new(beside(lost, written(messages, here, quiet)), patience)
-}
-
-/// Cancels the batch when its caller loses the right to it: then its answers say so.
-fn beside(
-    lost: Lost,
-    chunks: impl Stream<Item = io::Result<Bytes>> + Send,
-) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    let (mut lost, mut chunks) = (Some(lost), Box::pin(chunks));
-    futures_util::stream::poll_fn(move |cx| {
-        if lost.as_mut().is_some_and(|lost| lost.as_mut().poll(cx).is_ready()) {
-            lost = None;
-        }
-        chunks.as_mut().poll_next(cx)
-    })
+    Watched::new(written(messages, here, quiet), patience)
 }
 
 /// Writes messages as they come, and signs of life. `here` is dropped with it: then the client is gone.
@@ -229,17 +202,13 @@ fn written(
 
 /// Writes one array when the last answer is there; white space meanwhile keeps a quiet connection open. The array holds
 /// nothing but answers: what servers ask goes to the client's standing stream, and is refused if it has none or does not
-/// wait for the array any more. `lost` is driven beside it.
-fn array(
-    exchange: &Exchange,
-    due: Vec<Due>,
-    lost: Lost,
-) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
+/// wait for the array any more.
+fn array(exchange: &Exchange, due: Vec<Due>) -> impl Stream<Item = io::Result<Bytes>> + Send + use<> {
     let limits = &exchange.proxy.limits;
     let answers = batch::gather(exchange.proxy.drain.tasks(), due, limits.line_bytes());
     let (quiet, patience) = (limits.sse_keep_alive(), Patience::with_answers(limits));
     let here = exchange.closed.clone().drop_guard();
-    Watched::new(beside(lost, joined(answers, here, quiet)), patience)
+    Watched::new(joined(answers, here, quiet), patience)
 }
 
 /// Writes the array, and white space until it is there. `here` is dropped with it: then the client is gone.

@@ -1,6 +1,6 @@
 //! HTTP+SSE, the transport of revision 2024-11-05: GET opens the stream on which everything comes to the client, and
 //! tells it where to POST its messages. Between the two is the same message stream as on stdio (`duplex`). When the
-//! stream ends its session ends; what runs then goes on, and its answers are dropped.
+//! stream ends its session ends; what runs then goes on until its caller's token is revoked, and its answers are dropped.
 
 mod open;
 mod stream;
