@@ -38,15 +38,6 @@ const MAX_STREAMS: u32 = 256;
 /// Largest head of a request, in bytes.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 
-/// Time between two pings on an HTTP/2 connection: well within what routers keep a quiet connection for.
-const PING_INTERVAL: Duration = Duration::from_secs(30);
-
-/// Time that an HTTP/2 peer has to answer a ping before it counts as gone.
-const PING_TIMEOUT: Duration = Duration::from_secs(20);
-
-/// Time that an HTTP/2 peer without requests has to close its connection after it was told to: for the way there and back.
-const GOODBYE: Duration = Duration::from_secs(5);
-
 /// The connections of one listener.
 #[derive(Debug)]
 pub struct Connections {
@@ -115,8 +106,24 @@ pub fn serve_connection(connections: &Arc<Connections>, stream: TcpStream, peer:
     };
     // Small answers must not wait for the next packet.
     let _ = stream.set_nodelay(true);
+    give_up_on_the_vanished(&stream, connections.proxy.limits.stall());
     let task = run(connections.clone(), stream, peer, place);
     connections.proxy.drain.tasks().spawn(task);
+}
+
+/// Closes a connection whose other side vanished without a word: its system confirms nothing of what is sent to it, for
+/// example the comments on a standing stream, which fill no socket. Without this the system tries for a quarter of an hour.
+///
+/// A ping over HTTP/2 would not tell such a client from one that reads slowly: it waits behind all that the systems of both
+/// sides hold. Whether a client that is there reads is left to `http/patient.rs`, which is the first to lose patience.
+#[cfg_attr(not(target_os = "linux"), expect(unused_variables, reason = "other systems have no such option"))]
+fn give_up_on_the_vanished(stream: &TcpStream, stall: Duration) {
+    #[cfg(target_os = "linux")]
+    {
+        let millis = u32::try_from((2 * stall).as_millis()).unwrap_or(u32::MAX);
+        // Without it the system's own bound holds.
+        let _ = rustix::net::sockopt::set_tcp_user_timeout(stream, millis);
+    }
 }
 
 async fn run(connections: Arc<Connections>, stream: TcpStream, peer: SocketAddr, _place: Place) {
@@ -152,6 +159,10 @@ async fn answer(
 }
 
 /// Drives a connection until it ends, or has to.
+///
+/// An exchange is over when the system has its answer, and much of it may be on its way still. So whoever is told to go has
+/// the time of a stall: a connection that is closed sooner loses what was not sent. Over HTTP/2 hyper closes it as soon as
+/// the client has read that far.
 async fn drive<C: GracefulConnection>(
     mut connection: Pin<&mut C>,
     proxy: &Proxy,
@@ -172,7 +183,7 @@ async fn drive<C: GracefulConnection>(
             Verdict::Idle if said_goodbye => {}
             Verdict::Idle => {
                 connection.as_mut().graceful_shutdown();
-                (said_goodbye, patience) = (true, GOODBYE);
+                (said_goodbye, patience) = (true, proxy.limits.stall());
                 traffic.forgive();
                 continue;
             }
@@ -200,11 +211,36 @@ fn builder(proxy: &Proxy) -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(proxy.limits.header_timeout())
         .max_buf_size(MAX_HEAD_BYTES);
+    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(MAX_STREAMS);
     builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(PING_INTERVAL)
-        .keep_alive_timeout(PING_TIMEOUT);
-    builder
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use tokio::{
+        io::AsyncReadExt,
+        net::TcpListener,
+        time::{Instant, timeout},
+    };
+
+    use super::*;
+
+    const STALL: Duration = Duration::from_millis(300);
+    /// For what happens soon, on a busy machine.
+    const LONG: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn a_client_whose_system_takes_nothing_is_given_up_even_when_nobody_writes() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let mut ours = listener.accept().await.unwrap().0;
+        give_up_on_the_vanished(&ours, STALL);
+        ours.writable().await.unwrap();
+        let began = Instant::now();
+        while ours.try_write(&[b'x'; 64 * 1024]).is_ok() {}
+        let error = timeout(LONG, ours.read(&mut [0])).await.unwrap().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut, "so it counts as stalled");
+        assert!(began.elapsed() >= STALL);
+        drop(client);
+    }
 }

@@ -15,9 +15,16 @@ use crate::{
     session::{Budget, Room},
 };
 
-/// What bodies may hold while they arrive, over all clients, in bytes: four of the largest that can be configured, 64 of
-/// the largest by default. Whoever sends most of one and waits holds it for `body_timeout_ms`.
+/// What bodies may hold while they arrive, over all clients, in bytes. Whoever sends most of one and waits holds it for
+/// `body_timeout_ms`.
 const ARRIVING_BYTES: usize = 256 << 20;
+
+/// What of that large bodies may fill, in bytes: up to three of the largest that can be configured, up to 48 of the largest
+/// by default; often fewer, because what they are joined in doubles when it is full. The rest is for small ones alone.
+const LARGE_ARRIVING_BYTES: usize = ARRIVING_BYTES / 4 * 3;
+
+/// From how many bytes on a body is large: above nearly all calls.
+const LARGE_BYTES: usize = 64 * 1024;
 
 /// Makes the room for arriving bodies.
 pub(crate) fn arriving() -> Arc<Budget> {
@@ -47,7 +54,7 @@ struct Arriving<'a> {
 }
 
 /// Receives a body within the limits. What it holds until all of it is here comes out of `budget`; what comes at once
-/// holds nothing, so small requests are taken when there is no room any more.
+/// holds nothing. However many large bodies arrive, there is room for small ones.
 pub(super) async fn receive(body: Incoming, limits: &Limits, budget: &Arc<Budget>) -> Result<Bytes, Refusal> {
     let limit = limits.request_bytes();
     if body.size_hint().lower() > limit as u64 {
@@ -87,14 +94,25 @@ impl Arriving<'_> {
     /// Takes room for what is held now, before more is waited for.
     fn take_room(&mut self) -> Result<(), Refusal> {
         let held = self.whole.len().max(self.joined.capacity());
+        let more = held.saturating_sub(self.room.as_ref().map_or(0, Room::bytes));
         let has_room = match &mut self.room {
-            Some(room) => room.grow(held.saturating_sub(room.bytes())),
+            Some(room) => room.grow(more),
             None => {
-                self.room = self.budget.take(held);
+                self.room = self.budget.take(more);
                 self.room.is_some()
             }
         };
-        if has_room { Ok(()) } else { Err(Refusal::NoRoom { limit: ARRIVING_BYTES }) }
+        // Looked at when it is taken: of several at once some may be refused that would have fitted, and none is too much.
+        if has_room && (more == 0 || self.is_small() || self.budget.taken() <= LARGE_ARRIVING_BYTES) {
+            return Ok(());
+        }
+        self.room = None;
+        let limit = if self.is_small() { ARRIVING_BYTES } else { LARGE_ARRIVING_BYTES };
+        Err(Refusal::NoRoom { limit })
+    }
+
+    fn is_small(&self) -> bool {
+        self.whole.len() + self.joined.len() < LARGE_BYTES
     }
 }
 
@@ -126,14 +144,15 @@ mod tests {
         }
     }
 
+    fn arriving(budget: &Arc<Budget>) -> Arriving<'_> {
+        let (whole, joined) = (Bytes::new(), BytesMut::new());
+        Arriving { limit: 4 * LARGE_BYTES, whole, joined, room: None, budget }
+    }
+
     #[test]
     fn what_arrives_holds_room_until_it_is_dropped() {
         let budget = Budget::new(100);
-        let arriving = || {
-            let (whole, joined) = (Bytes::new(), BytesMut::new());
-            Arriving { limit: 1_000, whole, joined, room: None, budget: &budget }
-        };
-        let (mut one, mut other) = (arriving(), arriving());
+        let (mut one, mut other) = (arriving(&budget), arriving(&budget));
         one.add(Bytes::from_static(&[b' '; 60])).unwrap();
         one.take_room().unwrap();
         assert_eq!(budget.taken(), 60);
@@ -144,5 +163,23 @@ mod tests {
         other.take_room().unwrap();
         drop(other);
         assert_eq!(budget.taken(), 0);
+    }
+
+    #[test]
+    fn small_ones_have_room_in_pieces_when_large_ones_have_none() {
+        let budget = super::arriving();
+        let _taken = budget.take(LARGE_ARRIVING_BYTES).unwrap();
+        let mut small = arriving(&budget);
+        for _ in 0..3 {
+            small.add(Bytes::from_static(&[b' '; 1_000])).unwrap();
+            small.take_room().unwrap();
+        }
+        let mut large = arriving(&budget);
+        large.add(vec![b' '; LARGE_BYTES - 1].into()).unwrap();
+        large.take_room().unwrap();
+        large.add(Bytes::from_static(b" ")).unwrap();
+        assert!(matches!(large.take_room(), Err(Refusal::NoRoom { .. })), "it is large now");
+        drop(small);
+        assert_eq!(budget.taken(), LARGE_ARRIVING_BYTES, "what is refused holds nothing");
     }
 }

@@ -2,7 +2,7 @@
 //! there is a request to answer.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use protocol::{Malformed, RequestId, Unreadable, Version, code, encode};
 use serde_json::json;
 
@@ -196,15 +196,8 @@ impl Refusal {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        match self {
-            Self::MethodNotAllowed => {
-                headers.insert(header::ALLOW, HeaderValue::from_static("GET, POST, DELETE"));
-            }
-            Self::Unauthorized(_) => {
-                headers
-                    .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"toolgate\""));
-            }
-            _ => {}
+        if let Some((name, value)) = self.remedy() {
+            headers.insert(name, HeaderValue::from_static(value));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
@@ -213,6 +206,40 @@ impl Refusal {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+
+    /// Returns the header that says what would be taken instead, where HTTP asks for one.
+    const fn remedy(&self) -> Option<(HeaderName, &'static str)> {
+        match self {
+            Self::MethodNotAllowed => Some((header::ALLOW, "GET, POST, DELETE")),
+            Self::Unauthorized(_) => Some((header::WWW_AUTHENTICATE, "Bearer realm=\"toolgate\"")),
+            Self::NotFound
+            | Self::Host
+            | Self::Origin
+            | Self::Framing
+            | Self::MediaType
+            | Self::NotAcceptable
+            | Self::EventsNotAcceptable
+            | Self::TooLarge { .. }
+            | Self::NoRoom { .. }
+            | Self::TooSlow
+            | Self::BrokenBody
+            | Self::Malformed(_)
+            | Self::Batch
+            | Self::NoSession(_)
+            | Self::UnknownSession(_)
+            | Self::NoStream
+            | Self::UnknownStream
+            | Self::TooManySessions(_)
+            | Self::TooManyStreams
+            | Self::NoRandomness
+            | Self::Version { .. }
+            | Self::HeaderMismatch { .. }
+            | Self::Meta { .. }
+            | Self::Ring { .. }
+            | Self::Panicked(_)
+            | Self::ShuttingDown => None,
+        }
     }
 
     /// After these, what is still on the connection may not be what it seems, or is not worth reading.

@@ -79,10 +79,10 @@ impl Exchange {
     }
 
     /// Takes the content from the answer, so that the client sees it as incomplete if it ever takes the rest. Tells
-    /// whether it had any.
+    /// whether it had any: of one that was handed out to its end nothing is lost.
     pub(super) fn cut(&self) -> bool {
         let mut answer = self.answer.lock();
-        let had_content = answer.body.is_some() || !answer.rest.is_empty();
+        let had_content = answer.has_content();
         answer.is_cut |= had_content;
         let content = answer.take();
         drop(answer);
@@ -106,7 +106,12 @@ impl Answer {
     }
 
     fn is_over(&self) -> bool {
-        !self.is_cut && self.rest.is_empty() && self.body.as_ref().is_none_or(Body::is_end_stream)
+        !self.is_cut && !self.has_content()
+    }
+
+    /// Tells whether something was not handed out yet, or may come.
+    fn has_content(&self) -> bool {
+        !self.rest.is_empty() || self.body.as_ref().is_some_and(|body| !body.is_end_stream())
     }
 
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
@@ -115,7 +120,7 @@ impl Answer {
         }
         while self.rest.is_empty() {
             let Some(body) = &mut self.body else { return Poll::Ready(None) };
-            // hyper asks for more when what it had has left, as far as the client's window goes.
+            // hyper asks when what it had is with the connection, and for one piece more than the client's window takes.
             self.waiting_since = None;
             match std::task::ready!(Pin::new(body).poll_frame(cx)) {
                 Some(Ok(frame)) => {
@@ -243,6 +248,19 @@ mod tests {
         assert!(!exchange.cut(), "once");
         assert!(!body.is_end_stream());
         assert_eq!(body.frame().await.unwrap().unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_which_all_was_handed_out_is_not_cut() {
+        let traffic = Traffic::new(STALL);
+        let exchange = traffic.begin();
+        let mut body = exchange.clone().answer(whole(PIECE));
+        let untaken = body.frame().await;
+        assert!(body.is_end_stream(), "which hyper asks with the last piece");
+        assert!(!exchange.cut(), "it arrives whole if the client takes it");
+        assert!(body.is_end_stream());
+        assert!(body.frame().await.is_none());
+        drop(untaken);
     }
 
     #[tokio::test]
