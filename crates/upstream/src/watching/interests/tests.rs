@@ -17,7 +17,12 @@ use hyper::{
 use hyper_util::rt::TokioIo;
 use protocol::Version;
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::mpsc, task::JoinSet, time::timeout};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
 use tokio_util::task::TaskTracker;
 
 use super::*;
@@ -60,7 +65,7 @@ struct Server {
     /// How many it was asked for, each time.
     asked: Vec<usize>,
     /// When it was asked, each time.
-    asked_at: Vec<Instant>,
+    asked_at: watch::Sender<Vec<Instant>>,
     /// Legacy sessions that were opened.
     sessions: usize,
     /// Its streams, kept open.
@@ -75,7 +80,7 @@ impl Server {
         let named = &request["params"]["notifications"]["resourceSubscriptions"];
         let named: BTreeSet<String> = serde_json::from_value(named.clone()).unwrap_or_default();
         self.asked.push(named.len());
-        self.asked_at.push(Instant::now());
+        self.asked_at.send_modify(|asked_at| asked_at.push(Instant::now()));
         if !named.is_disjoint(&self.refused) {
             let error =
                 json!({"jsonrpc": "2.0", "id": request["id"], "error": {"code": CODE, "message": "no"}});

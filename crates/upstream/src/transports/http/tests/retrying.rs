@@ -11,7 +11,7 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{clients::*, stage::*};
 
@@ -136,12 +136,7 @@ async fn standing<T>(
     let line = connect(&server.url(), LEGACY);
     let began = Instant::now();
     let _held = begin(&line).await;
-    let all = async {
-        while server.seen().iter().filter(|seen| seen.method == "GET").count() < gets {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    };
-    timeout(PATIENCE, all).await.expect("it is asked again");
+    server.sees_after(gets - 1, |seen| seen.method == "GET").await;
     line.connection.close().await;
     began.elapsed()
 }

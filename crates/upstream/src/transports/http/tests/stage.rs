@@ -132,10 +132,19 @@ impl Server {
 
     /// Waits until a request was seen that `wanted` accepts.
     pub(in crate::transports) async fn sees(&self, wanted: impl Fn(&Seen) -> bool) -> Seen {
+        self.sees_after(0, wanted).await
+    }
+
+    /// Waits until a request was seen that `wanted` accepts after `before` others.
+    pub(in crate::transports) async fn sees_after(
+        &self,
+        before: usize,
+        wanted: impl Fn(&Seen) -> bool,
+    ) -> Seen {
         let mut count = self.count.clone();
         let waiting = async {
             loop {
-                if let Some(found) = self.seen.lock().iter().find(|seen| wanted(seen)) {
+                if let Some(found) = self.seen.lock().iter().filter(|seen| wanted(seen)).nth(before) {
                     return found.clone();
                 }
                 count.changed().await.unwrap();

@@ -34,16 +34,9 @@ impl Server {
 
 /// Waits until the server was asked so often; returns when that was, each time.
 async fn asked_times(stage: &Stage, times: usize) -> Vec<Instant> {
-    let asking = async {
-        loop {
-            let asked_at = stage.server.lock().asked_at.clone();
-            if asked_at.len() >= times {
-                return asked_at;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    timeout(PATIENCE, asking).await.expect("it is asked in time")
+    let mut asked_at = stage.server.lock().asked_at.subscribe();
+    let asked = timeout(PATIENCE, asked_at.wait_for(|asked_at| asked_at.len() >= times)).await;
+    asked.expect("it is asked in time").expect("the server lives").clone()
 }
 
 #[tokio::test]
